@@ -1,0 +1,14 @@
+// The Python module jouleforge._core. Its signatures are documented in _core.pyi.
+#include "bindings/bindings.h"
+
+PYBIND11_MODULE(_core, module) {
+  using namespace jouleforge::bindings;
+  module.doc() = "The native harness: runners, the timed loop and energy counters.";
+  bind_runner(module);
+  bind_callable_runner(module);
+  bind_null_runner(module);
+  bind_ort_runner(module);
+  bind_loop(module);
+  bind_nvml(module);
+  bind_rapl(module);
+}

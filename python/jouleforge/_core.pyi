@@ -1,0 +1,273 @@
+"""The native harness: runners, the timed loop and energy counters. Times are CLOCK_MONOTONIC."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+class RunnerError(RuntimeError):
+    """A runtime refused or failed; the message is its own, with what was being done."""
+
+class NvmlError(RuntimeError):
+    """The message begins with E_NVML_MISSING, E_NVML_ENERGY_UNSUPPORTED or E_NVML."""
+
+class RaplError(RuntimeError):
+    """The message begins with E_RAPL_PERMISSION, E_RAPL_ABSENT or E_RAPL."""
+
+class Runner:
+    """A prepared engine: batches that can be run, each into its own output buffers.
+
+    A runner serves one thread at a time; several runners may run side by side.
+    """
+
+    @property
+    def batches(self) -> int:
+        """How many batches are prepared."""
+
+    def run(self, batch: int) -> None:
+        """Run one batch, without the GIL, and return when its outputs lie in their buffers.
+
+        Raises:
+            IndexError: There is no such batch.
+            RunnerError: The runtime failed; the message is its own.
+        """
+
+@final
+class NullRunner(Runner):
+    """Does nothing: what is left of its time is the loop's own."""
+
+    def __init__(self, batches: int) -> None:
+        """Pretend to hold this many batches."""
+
+@final
+class CallableRunner(Runner):
+    """Calls a Python function; its times include taking the GIL."""
+
+    def __init__(self, step: Callable[[int], object], batches: int) -> None:
+        """Run batch `i` by `step(i)`, which returns when the outputs are ready."""
+
+@final
+class TensorSpec:
+    """An input or output as the model declares it."""
+
+    @property
+    def name(self) -> str:
+        """The tensor's name in the model."""
+
+    @property
+    def dtype(self) -> str:
+        """The element type, as numpy names it."""
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Sizes; a string is the name of a dynamic axis, -1 a dynamic axis without a name."""
+
+@final
+class OrtRunner(Runner):
+    """A model in ONNX Runtime, through the C API of the installed wheel's own library."""
+
+    def __init__(
+        self,
+        library: str | os.PathLike[str],
+        model: str | os.PathLike[str],
+        *,
+        threads: int,
+        providers: Sequence[tuple[str, Mapping[str, str]]] = [],
+        config: Mapping[str, str] = {},
+        optimization_level: int = 99,
+    ) -> None:
+        """Load `libonnxruntime.so.*` and open a session on a `.onnx` file.
+
+        Args:
+            library: The runtime, 1.16 or newer.
+            model: The ONNX file.
+            threads: Intra-op threads; operators run one after another (one inter-op thread).
+            providers: Names as in Python ("CUDAExecutionProvider") with their options, best
+                first. The CPU is always the last resort.
+            config: Session configuration entries, as of `SessionOptions.add_session_config_entry`.
+            optimization_level: 0 none, 1 basic, 2 extended, 99 all.
+
+        Raises:
+            RunnerError: The library, the model or a provider cannot be loaded.
+            ValueError: `threads` is below 1.
+        """
+
+    @property
+    def input_specs(self) -> list[TensorSpec]:
+        """What the model reads, in its own order."""
+
+    @property
+    def output_specs(self) -> list[TensorSpec]:
+        """What the model writes, in its own order."""
+
+    @property
+    def version(self) -> str:
+        """The runtime's version."""
+
+    def prepare(
+        self,
+        batches: Sequence[tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]],
+    ) -> None:
+        """Bind each batch's (inputs, outputs) arrays once; every run reads and writes them.
+
+        The arrays are kept alive and are not copied, so inputs may be refilled between runs.
+        A dynamic output size that the model does not produce is refused when the batch runs.
+
+        Raises:
+            ValueError: A name, dtype, rank or fixed size differs from the model's, or an array is
+                not C-contiguous, or an output is read-only. What was prepared before stays.
+            TypeError: A value is not a numpy array.
+        """
+
+@final
+class Trace:
+    """What a timed loop saw."""
+
+    @property
+    def stamps_ns(self) -> NDArray[np.int64]:
+        """Read-only view of n + 1 stamps; run `i` spans `stamps_ns[i]` to `stamps_ns[i + 1]`."""
+
+    @property
+    def first_start_ns(self) -> int:
+        """When the first timed run started: `stamps_ns[0]`."""
+
+    @property
+    def passes(self) -> int:
+        """Whole passes over the order that were timed."""
+
+    @property
+    def warmup_runs(self) -> int:
+        """Runs before the first stamp."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the asked duration was reached.
+
+        False after some 16 million runs, when the room for stamps is spent; `min_passes` is
+        reached, and passes are whole, all the same.
+        """
+
+def run_closed_loop(
+    runner: Runner,
+    *,
+    order: Sequence[int] | NDArray[np.integer[Any]],
+    warmup_s: float,
+    duration_s: float,
+    min_passes: int,
+    on_warm: Callable[[], object] | None = None,
+) -> Trace:
+    """Warm up, then time whole passes over `order`, without the GIL.
+
+    Args:
+        runner: What to run.
+        order: Batch indices of one pass, in the order they run.
+        warmup_s: The warm-up lasts this long, and at least one pass.
+        duration_s: The timed loop ends with the first whole pass after this long, and
+        min_passes: after at least this many passes.
+        on_warm: Called between the warm-up and the first stamp: the place to open an energy window.
+
+    Raises:
+        ValueError: The schedule cannot be run.
+        KeyboardInterrupt: SIGINT came; in general, what the signal's Python handler raises.
+        RunnerError: The runtime failed. What a CallableRunner's step raises passes through.
+    """
+
+def nvml_device_count(library: str = "libnvidia-ml.so.1") -> int:
+    """Return the number of GPUs that the driver knows.
+
+    Raises:
+        NvmlError: There is no driver.
+    """
+
+@final
+class NvmlDevice:
+    """One GPU and its energy counter."""
+
+    def __init__(self, device: int | str, *, library: str = "libnvidia-ml.so.1") -> None:
+        """Open a GPU by NVML index, which is not CUDA's, or by UUID.
+
+        Raises:
+            NvmlError: There is no driver, or no such GPU.
+        """
+
+    @property
+    def uuid(self) -> str:
+        """As NVML prints it: "GPU-..."."""
+
+    @property
+    def name(self) -> str:
+        """The product name."""
+
+    @property
+    def driver(self) -> str:
+        """The driver's version."""
+
+    @property
+    def mig_enabled(self) -> bool:
+        """Whether the GPU is cut into MIG instances; its counter then covers all of them."""
+
+    def total_energy_mj(self) -> int:
+        """Return millijoules since the driver was loaded.
+
+        Raises:
+            NvmlError: The GPU has no energy counter.
+        """
+
+@final
+class RaplReading:
+    """Energy of one RAPL domain over one window."""
+
+    @property
+    def domain(self) -> str:
+        """The domain: "package-0", "package-0/dram"."""
+
+    @property
+    def scope(self) -> Literal["cpu_package", "dram"]:
+        """What the counter covers."""
+
+    @property
+    def joules(self) -> float | None:
+        """Energy, or None where the counter cannot be believed."""
+
+    @property
+    def reason(self) -> str:
+        """Why `joules` is None; begins with a code. Empty otherwise."""
+
+    @property
+    def window_s(self) -> float:
+        """The length of the window."""
+
+@final
+class Rapl:
+    """The processor's energy counters: perf events, else powercap files.
+
+    While a window is open, a native thread follows counters that wrap.
+    """
+
+    def __init__(self, *, sysfs: str | os.PathLike[str] = "/sys") -> None:
+        """Open the counters of all packages, and of their DRAM where it has some.
+
+        Raises:
+            RaplError: There are none (E_RAPL_ABSENT), or they may not be read
+                (E_RAPL_PERMISSION).
+        """
+
+    @property
+    def source(self) -> Literal["perf_event", "powercap"]:
+        """Where the counters are read."""
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains, in the order of the readings."""
+
+    def start(self) -> None:
+        """Open a window; one that is open is given up."""
+
+    def stop(self) -> list[RaplReading]:
+        """Close the window.
+
+        Raises:
+            RaplError: No window is open, or a counter cannot be read.
+        """

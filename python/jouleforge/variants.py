@@ -1,0 +1,24 @@
+"""Variants: one module per variant, in a package whose modules share one interface."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from jouleforge.errors import InputError
+
+
+def names(package: str) -> list[str]:
+    """Return the variants that a package holds, by module name."""
+    return sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__))
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import one variant; only its own dependencies are imported.
+
+    Raises:
+        InputError: There is no such variant.
+    """
+    if name not in (known := names(package)):
+        kind = package.rpartition(".")[2]
+        raise InputError(f"no {name!r} among {kind}; choose from {', '.join(known)}")
+    return importlib.import_module(f"{package}.{name}")
