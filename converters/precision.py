@@ -1,0 +1,118 @@
+"""Precision: ONNX to ONNX. Targets compile what is written here and choose nothing themselves."""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+from numpy.typing import NDArray
+
+_DOMAIN = "com.microsoft"
+
+
+def quantize_dynamic(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with INT8 weights and activations quantised at run time.
+
+    Weights are symmetric signed INT8 with one scale per output channel; activations unsigned INT8
+    with one scale and zero point per tensor, computed on each input (ONNX `DynamicQuantizeLinear`).
+    On x86 only unsigned activations with signed weights reach the VNNI and AMX kernels of ONNX
+    Runtime. Embeddings, LayerNorm, softmax and the head's Gemm layers stay in float32: they are
+    cheap and they are where accuracy is lost.
+    """
+    model = ir.from_proto(proto)
+    model.opset_imports.setdefault(_DOMAIN, 1)
+    for node in list(model.graph):
+        if node.op_type == "Attention" and node.domain == _DOMAIN:
+            _quantize_attention(model.graph, node)
+        elif node.op_type == "MatMul":
+            _quantize_matmul(model.graph, node)
+    common.RemoveUnusedNodesPass()(model)
+    common.TopologicalSortPass()(model)
+    return ir.to_proto(model)
+
+
+def quantize_weight(weight: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return a weight of shape (in, out) as INT8, and the scale of each output channel.
+
+    Symmetric: zero is exact, and the range is ±127, so that the negation of a weight is a weight.
+    """
+    bound = np.abs(weight).max(axis=0).astype(np.float32)
+    scale = np.where(bound > 0, bound / 127, 1.0).astype(np.float32)
+    quantized = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
+    return quantized, scale
+
+
+def _constant_weight(value: ir.Value | None) -> NDArray[np.floating] | None:
+    if value is None or value.const_value is None:
+        return None
+    array = value.const_value.numpy()
+    return array if array.ndim == 2 and np.issubdtype(array.dtype, np.floating) else None
+
+
+def _initializer(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:
+    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+    graph.register_initializer(value)
+    return value
+
+
+def _stored(graph: ir.Graph, weight: ir.Value) -> tuple[ir.Value, ir.Value] | None:
+    """Put the INT8 form of a constant weight beside it, once; return it and its scales."""
+    array = _constant_weight(weight)
+    if array is None:
+        return None
+    name = f"{weight.name}_int8"
+    if name not in graph.initializers:
+        quantized, scale = quantize_weight(array)
+        _initializer(graph, name, quantized)
+        _initializer(graph, f"{name}_scale", scale)
+    return graph.initializers[name], graph.initializers[f"{name}_scale"]
+
+
+def _replace(graph: ir.Graph, old: ir.Node, new: list[ir.Node]) -> None:
+    new[-1].outputs[0].shape = old.outputs[0].shape
+    new[-1].outputs[0].type = old.outputs[0].type
+    ir.convenience.replace_nodes_and_values(
+        graph, old, [old], new, [old.outputs[0]], [new[-1].outputs[0]]
+    )
+
+
+def _quantize_matmul(graph: ir.Graph, node: ir.Node) -> None:
+    weight = node.inputs[1]
+    stored = None if weight is None else _stored(graph, weight)
+    if stored is None:  # a product of two activations
+        return
+    fused = ir.Node(_DOMAIN, "DynamicQuantizeMatMul", [node.inputs[0], *stored], name=node.name)
+    _replace(graph, node, [fused])
+
+
+def _quantize_attention(graph: ir.Graph, node: ir.Node) -> None:
+    weight = node.inputs[1]
+    assert weight is not None, "Attention always has a weight"
+    heads = node.attributes["num_heads"].as_int()
+    array = _constant_weight(weight)
+    # QAttention has no attribute for the scale and always divides by the root of the head size.
+    scale = node.attributes["scale"].as_float() if "scale" in node.attributes else 0.0
+    if array is None:
+        return
+    usual = (array.shape[1] / 3 / heads) ** -0.5
+    if scale and abs(scale / usual - 1) > 1e-5:
+        return
+    stored = _stored(graph, weight)
+    assert stored is not None
+    quantize = ir.Node("", "DynamicQuantizeLinear", [node.inputs[0]], num_outputs=3)
+    activation, activation_scale, zero_point = quantize.outputs
+    fused = ir.Node(
+        _DOMAIN,
+        "QAttention",
+        [
+            activation,
+            stored[0],
+            node.inputs[2],
+            activation_scale,
+            stored[1],
+            node.inputs[3],
+            zero_point,
+        ],
+        [node.attributes[key] for key in ("num_heads", "mask_filter_value")],
+        name=node.name,
+    )
+    _replace(graph, node, [quantize, fused])

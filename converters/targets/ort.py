@@ -1,0 +1,58 @@
+"""ONNX Runtime: the graph is stored as it is, and compiled when it is loaded."""
+
+from pathlib import Path
+from typing import Literal
+
+import onnx
+import onnxruntime
+
+from jouleforge.converters.parity import Answer, Inputs, Logits
+from jouleforge.errors import GateError
+from jouleforge.recipe import Attention, Flavour, Precision, Recipe
+
+SOURCE: Literal["graph"] = "graph"
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8-dynamic")
+FLAVOURS: tuple[Flavour, ...] = ("fused", "plain")
+ATTENTIONS: tuple[Attention, ...] = ()
+
+GRAPH = "model.onnx"
+
+
+def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
+    """Store the graph."""
+    del recipe
+    onnx.save(source, folder / GRAPH)
+
+
+def answer(folder: Path, recipe: Recipe) -> Answer:
+    """Return a function that runs the stored graph."""
+    del recipe
+    return _session_answer(folder / GRAPH)
+
+
+def answer_graph(graph: onnx.ModelProto) -> Answer:
+    """Return a function that runs a graph in memory; the exporter's check for every target."""
+    return _session_answer(graph.SerializeToString())
+
+
+def _session_answer(source: Path | bytes) -> Answer:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            source if isinstance(source, bytes) else str(source),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+    # onnxruntime's exceptions have no common base but Exception itself.
+    except Exception as error:
+        raise GateError(f"ONNX Runtime does not load the graph: {error}") from error
+
+    def run(inputs: Inputs) -> Logits:
+        try:
+            logits: Logits = session.run(["logits"], inputs)[0]
+        except Exception as error:
+            raise GateError(f"ONNX Runtime failed to run the graph: {error}") from error
+        return logits
+
+    return run

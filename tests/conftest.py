@@ -1,0 +1,75 @@
+"""Fixtures: tiny checkpoints of every supported family, engines made of them, and real data."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jouleforge.data import data_root
+from jouleforge.engine import Engine
+from jouleforge.recipe import Recipe
+
+MakeCheckpoint = Callable[..., Path]
+MakeEngine = Callable[..., Engine]
+
+# Nothing in the test suite may ask a hub for anything.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="slow; run with --slow")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> MakeCheckpoint:
+    """A function that saves a tiny random checkpoint, once per set of arguments."""
+    from checkpoints import save_checkpoint
+
+    made: dict[str, Path] = {}
+
+    def make(family: str = "bert", **changes: object) -> Path:
+        key = f"{family} {sorted(changes.items())}"
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("checkpoint") / family
+            save_checkpoint(made[key], family, **changes)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_engine(
+    make_checkpoint: MakeCheckpoint, tmp_path_factory: pytest.TempPathFactory
+) -> MakeEngine:
+    """A function that converts a tiny checkpoint, once per set of arguments."""
+    from jouleforge.converters import convert
+
+    made: dict[str, Engine] = {}
+
+    def make(family: str = "bert", **choices: object) -> Engine:
+        key = f"{family} {sorted(choices.items())}"
+        if key not in made:
+            recipe = Recipe.model_validate(choices)
+            out = tmp_path_factory.mktemp("engine") / "engine"
+            made[key] = convert(make_checkpoint(family), recipe, out)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data and checkpoints, or a skip."""
+    root = data_root()
+    if root is None:
+        pytest.skip("JOULEFORGE_DATA is not set")
+    return root
