@@ -1,0 +1,50 @@
+"""Find the inference engine that answers with the fewest joules, and prove it.
+
+`convert` makes an engine of a checkpoint, `measure` runs it over a task's texts, `study` does both
+for many, `compare` puts the measurements side by side, and `write_report` prints them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jouleforge.comparison import compare
+    from jouleforge.converters import convert
+    from jouleforge.doctor import examine
+    from jouleforge.measurement import read_measurements
+    from jouleforge.protocol import measure
+    from jouleforge.recipe import Recipe
+    from jouleforge.reports import write_report
+    from jouleforge.studies import run_study as study
+
+__version__ = "0.1.0"
+
+# Loaded when first used: the command line answers `--help` without NumPy, let alone torch.
+_PLACES = {
+    "Recipe": ("jouleforge.recipe", "Recipe"),
+    "compare": ("jouleforge.comparison", "compare"),
+    "convert": ("jouleforge.converters", "convert"),
+    "examine": ("jouleforge.doctor", "examine"),
+    "measure": ("jouleforge.protocol", "measure"),
+    "read_measurements": ("jouleforge.measurement", "read_measurements"),
+    "study": ("jouleforge.studies", "run_study"),
+    "write_report": ("jouleforge.reports", "write_report"),
+}
+
+__all__ = [
+    "Recipe",
+    "compare",
+    "convert",
+    "examine",
+    "measure",
+    "read_measurements",
+    "study",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'jouleforge' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,53 @@
+"""Caveats: what a reader must know before trusting a measurement.
+
+A caveat is recorded in the measurement and printed under every table that uses it; nothing is
+warned about and then forgotten.
+"""
+
+from enum import StrEnum
+
+
+class Caveat(StrEnum):
+    """One reason to read a number with care; the value is stored, `text` is printed."""
+
+    SYNTHETIC_TEXT = "synthetic-text"
+    ENERGY_UNAVAILABLE = "energy-unavailable"
+    ENERGY_ESTIMATED = "energy-estimated"
+    METER_UNCHECKED = "meter-unchecked"
+    METER_ELSEWHERE = "meter-elsewhere"
+    TRUNCATED = "truncated"
+    LABELS_BY_POSITION = "labels-by-position"
+    LABEL_ORDER = "label-order"
+    CONSTANT_PREDICTION = "constant-prediction"
+    OTHER_DEVICE = "other-device"
+    FEW_PASSES = "few-passes"
+    ROWS_LIMITED = "rows-limited"
+    CLOCK = "clock"
+
+    @property
+    def text(self) -> str:
+        """Return the sentence that is printed under a table."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    Caveat.SYNTHETIC_TEXT: "The text is synthetic, made by jouleforge: speed ratios and accuracy "
+    "say nothing about your data.",
+    Caveat.ENERGY_UNAVAILABLE: "No energy counter could be read: joules are missing, not zero. "
+    "`jouleforge doctor` says why.",
+    Caveat.ENERGY_ESTIMATED: "Joules marked 'estimated' come from a power model, not from a meter.",
+    Caveat.METER_UNCHECKED: "The energy counter was read at the ends of one window without a check "
+    "of its update period; short windows can be wrong by several percent.",
+    Caveat.METER_ELSEWHERE: "The joules are those of a GPU, while the engine ran on the processor.",
+    Caveat.TRUNCATED: "Some texts were longer than the engine or the padding policy takes, "
+    "and were cut.",
+    Caveat.LABELS_BY_POSITION: "The checkpoint's labels have other names than the task's; they "
+    "were matched by their position.",
+    Caveat.LABEL_ORDER: "The checkpoint's label order contradicts the task's: accuracy is below "
+    "the majority class, while another order of the labels is far above it.",
+    Caveat.CONSTANT_PREDICTION: "The engine gave the same answer to every example.",
+    Caveat.OTHER_DEVICE: "The engine was built on another processor than it was measured on.",
+    Caveat.FEW_PASSES: "Fewer than three passes over the data were timed in at least one window.",
+    Caveat.ROWS_LIMITED: "Only a sample of the split was used (a row limit was given).",
+    Caveat.CLOCK: "The kernel's clock source is slow or unstable; short latencies are unreliable.",
+}

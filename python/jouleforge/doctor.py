@@ -1,0 +1,148 @@
+"""Doctor: what this machine has, what it lacks, and what to type about it."""
+
+import importlib.util
+import sys
+from importlib import metadata
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from jouleforge import energy, environment
+from jouleforge.data import data_root
+from jouleforge.environment import Environment
+
+State = Literal["ok", "limited", "missing"]
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Check(_Stored):
+    """One thing that was looked for."""
+
+    group: Literal["processor", "energy", "runtime", "package", "data"]
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+    """What to do about it; empty when nothing is needed."""
+
+
+class Diagnosis(_Stored):
+    """All that was looked for on this machine."""
+
+    environment: Environment
+    checks: tuple[Check, ...]
+
+
+# Distribution, what it is for, and the extra that brings it.
+_RUNTIMES = (
+    ("onnxruntime", "target ort", "cpu"),
+    ("torch", "conversion, target pytorch", "convert"),
+    ("openvino", "OpenVINO engines", "openvino"),
+    ("tensorrt", "TensorRT engines", "tensorrt"),
+    ("flash-attn", "flash attention on NVIDIA GPUs", "flash"),
+)
+_PACKAGES = (
+    ("transformers", "conversion", "convert"),
+    ("onnx", "conversion", "convert"),
+    ("datasets", "tasks from the Hugging Face hub", "convert"),
+    ("codecarbon", "estimated energy", "carbon"),
+    ("matplotlib", "the HTML report", "report"),
+    ("jinja2", "the HTML report", "report"),
+)
+
+
+def examine() -> Diagnosis:
+    """Return what this machine has; nothing heavy is imported and nothing is changed."""
+    here = environment.capture()
+    checks = [
+        *_processor(here),
+        *_energy(),
+        *(_installed("runtime", *entry) for entry in _RUNTIMES),
+        *(_installed("package", *entry) for entry in _PACKAGES),
+        _data(),
+    ]
+    return Diagnosis(environment=here, checks=tuple(checks))
+
+
+def _processor(here: Environment) -> list[Check]:
+    fast = {"avx512_vnni", "avx_vnni", "amx_int8", "i8mm", "asimddp"} & set(here.cpu_flags)
+    return [
+        Check(
+            group="processor",
+            name=here.cpu,
+            state="ok",
+            found=f"{here.usable_cpus} of {here.logical_cpus} logical processors usable"
+            + (", virtual machine" if here.virtual_machine else ""),
+        ),
+        Check(
+            group="processor",
+            name="INT8 instructions",
+            state="ok" if fast else "limited",
+            found=", ".join(sorted(fast)) or "none",
+            advice="" if fast else "INT8 engines will gain little on this processor",
+        ),
+        Check(
+            group="processor",
+            name="clock source",
+            state="ok" if here.clock_is_good else "limited",
+            found=here.clock_source or "unknown",
+            advice="" if here.clock_is_good else "short latencies are unreliable with this clock",
+        ),
+        _governor(here.governor),
+    ]
+
+
+def _governor(governor: str | None) -> Check:
+    steady = governor in (None, "performance")
+    return Check(
+        group="processor",
+        name="frequency governor",
+        state="ok" if steady else "limited",
+        found=governor or "not shown by this kernel",
+        advice="" if steady else "sudo cpupower frequency-set -g performance",
+    )
+
+
+def _energy() -> list[Check]:
+    return [_meter("nvml", "NVIDIA GPU energy"), _meter("rapl", "processor energy")]
+
+
+def _meter(name: str, use: str) -> Check:
+    problem = energy.problem(name)
+    if problem is None:
+        return Check(group="energy", name=name, state="ok", found=use)
+    found, _, advice = problem.partition(". ")
+    return Check(group="energy", name=name, state="missing", found=found, advice=advice)
+
+
+def _installed(group: Literal["runtime", "package"], name: str, use: str, extra: str) -> Check:
+    for distribution in (name, f"{name}-gpu"):
+        try:
+            return Check(group=group, name=distribution, state="ok",
+                         found=metadata.version(distribution))  # fmt: skip
+        except metadata.PackageNotFoundError:
+            continue
+    return Check(
+        group=group,
+        name=name,
+        state="missing",
+        found=f"not installed ({use})",
+        advice=f"{sys.executable} -m pip install 'jouleforge[{extra}]'",
+    )
+
+
+def _data() -> Check:
+    root = data_root()
+    hub = importlib.util.find_spec("datasets") is not None
+    if root is not None:
+        return Check(group="data", name="JOULEFORGE_DATA", state="ok", found=str(root))
+    return Check(
+        group="data",
+        name="JOULEFORGE_DATA",
+        state="limited",
+        found="not set" + ("; tasks come from the hub" if hub else ""),
+        advice="set it to a folder with data/TASK and checkpoints/NAME, or write a task file",
+    )

@@ -1,0 +1,105 @@
+"""Energy sources: each module here reads one kind of meter; its name is the source's.
+
+A module defines `class Source`, an `EnergySource` that also says in `problem` why it cannot measure
+here. An absent counter never aborts a run: it gives an `unavailable` reading with the reason.
+"""
+
+from types import ModuleType
+from typing import Annotated, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from jouleforge import variants
+
+Scope = Literal["gpu_board", "cpu_package", "dram", "machine"]
+
+Device = Literal["cpu", "gpu"]
+
+_AUTOMATIC: dict[Device, tuple[str, ...]] = {"cpu": ("rapl",), "gpu": ("nvml",)}
+"""What `auto` tries: the counters of the device that does the work, and of no other."""
+
+
+class EnergyReading(BaseModel):
+    """Energy of one device over one window, or the reason why there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    """Which source read it: the name of a module here."""
+    device: str
+    scope: Scope
+    """What the figure covers; figures of different scope or class are never added."""
+    energy_class: Literal["counter", "estimated", "unavailable"]
+    joules: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    """`None` where unavailable; never 0, which no device uses."""
+    window_s: Annotated[float, Field(ge=0)] | None
+    reason: str | None = None
+    """Why the energy is unavailable; begins with a code where there is one."""
+
+    @model_validator(mode="after")
+    def _joules_or_a_reason(self) -> Self:
+        unavailable = self.energy_class == "unavailable"
+        if unavailable != (self.joules is None):
+            raise ValueError("joules are null if, and only if, energy_class is 'unavailable'")
+        if unavailable and not self.reason:
+            raise ValueError("an unavailable energy needs a reason")
+        return self
+
+
+class EnergySource(Protocol):
+    """Something that can say how much energy a stretch of time used."""
+
+    def start(self) -> None:
+        """Open the window."""
+        ...
+
+    def stop(self) -> list[EnergyReading]:
+        """Close the window, and return one reading for each device."""
+        ...
+
+
+class _Variant(EnergySource, Protocol):
+    problem: str | None
+
+
+def open_source(name: str, *, device: Device) -> EnergySource:
+    """Return an energy source by name.
+
+    Args:
+        name: A module here, or `auto`: the counter of the device if it can be read, else none.
+        device: What the engine runs on. The counter of an idle GPU says nothing about an engine
+            on the processor, so `auto` never takes it.
+
+    Raises:
+        InputError: There is no such source.
+        MissingError: The source needs a package that is not installed.
+    """
+    if name != "auto":
+        return _load(name)
+    problems = []
+    for candidate in _AUTOMATIC[device]:
+        source = _load(candidate)
+        if source.problem is None:
+            return source
+        problems.append(f"{candidate}: {source.problem}")
+    nothing: EnergySource = _module("none").Source(reason="; ".join(problems))
+    return nothing
+
+
+def problem(name: str) -> str | None:
+    """Return why a source cannot measure on this machine, or None if it can.
+
+    Raises:
+        InputError: There is no such source.
+        MissingError: The source needs a package that is not installed.
+    """
+    return _load(name).problem
+
+
+def _load(name: str) -> _Variant:
+    source: _Variant = _module(name).Source()
+    return source
+
+
+def _module(name: str) -> ModuleType:
+    return variants.load("jouleforge.energy", name)

@@ -1,0 +1,75 @@
+"""CodeCarbon's estimate: a second opinion to print beside a counter, never a meter.
+
+Where CodeCarbon finds no counter it multiplies a rated power by the load, and takes memory to draw
+a constant per module. It does not say which figure came from where, so each is `estimated`.
+"""
+
+import logging
+import time
+from unittest import mock
+
+from jouleforge.energy import EnergyReading, Scope
+from jouleforge.errors import MissingError
+
+try:
+    from codecarbon import OfflineEmissionsTracker, emissions_tracker
+except ImportError as error:
+    raise MissingError(
+        "the energy source codecarbon needs CodeCarbon, which is not installed: "
+        "pip install 'jouleforge[carbon]'"
+    ) from error
+
+_JOULES_PER_KWH = 3.6e6
+
+_COUNTRY = "FRA"
+"""CodeCarbon wants a country for its grams of CO2, and would ask the network for it. Not its
+joules but only those grams, which we do not read, depend on it."""
+
+
+class Source:
+    """CodeCarbon's figures for processor, memory and GPUs, of this machine as a whole."""
+
+    def __init__(self) -> None:
+        """Set up the tracker, which takes two seconds, and writes and sends nothing."""
+        self.problem: str | None = None
+        self._started_s = 0.0
+        logging.getLogger("codecarbon").setLevel(logging.ERROR)
+        # CodeCarbon merges ~/.codecarbon.config, ./.codecarbon.config and CODECARBON_* variables
+        # into what it is told: rated powers, a PUE that multiplies joules, tokens for web services.
+        with mock.patch.object(emissions_tracker, "get_hierarchical_config", return_value={}):
+            self._tracker = OfflineEmissionsTracker(
+                country_iso_code=_COUNTRY, output_methods=[], log_level="error", pue=1.0
+            )
+        # The first task looks for the hardware. No window should wait for that.
+        self._tracker.start_task()
+        self._tracker.stop_task()
+
+    def start(self) -> None:
+        """Open the window."""
+        self._started_s = time.monotonic()
+        self._tracker.start_task()
+
+    def stop(self) -> list[EnergyReading]:
+        """Close the window, and return one reading for each kind of device."""
+        window_s = time.monotonic() - self._started_s
+        data = self._tracker.stop_task()
+        readings = [
+            _reading("cpu_package", data.cpu_model, data.cpu_energy, window_s),
+            _reading("dram", f"{data.ram_total_size:.0f} GiB of memory", data.ram_energy, window_s),
+        ]
+        if data.gpu_count:
+            readings.append(_reading("gpu_board", data.gpu_model, data.gpu_energy, window_s))
+        return readings
+
+
+def _reading(scope: Scope, device: str, energy_kwh: float, window_s: float) -> EnergyReading:
+    known = energy_kwh > 0
+    return EnergyReading(
+        source="codecarbon",
+        device=device or scope,
+        scope=scope,
+        energy_class="estimated" if known else "unavailable",
+        joules=energy_kwh * _JOULES_PER_KWH if known else None,
+        window_s=window_s,
+        reason=None if known else "CodeCarbon gave no energy for it",
+    )

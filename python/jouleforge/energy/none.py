@@ -1,0 +1,33 @@
+"""No energy source: one reading that says that, and why."""
+
+import time
+
+from jouleforge.energy import EnergyReading
+
+
+class Source:
+    """Measures the window's length, and no energy."""
+
+    def __init__(self, *, reason: str = "not asked for") -> None:
+        """Give this reason with each reading."""
+        self.problem: str | None = reason
+        self._reason = reason
+        self._started_s = 0.0
+
+    def start(self) -> None:
+        """Open the window."""
+        self._started_s = time.monotonic()
+
+    def stop(self) -> list[EnergyReading]:
+        """Close the window, and return one reading without joules."""
+        return [
+            EnergyReading(
+                source="none",
+                device="none",
+                scope="machine",
+                energy_class="unavailable",
+                joules=None,
+                window_s=time.monotonic() - self._started_s,
+                reason=self._reason,
+            )
+        ]

@@ -1,0 +1,208 @@
+"""Measurement: one JSON line that holds all that one run of one engine showed."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jouleforge.caveats import Caveat
+from jouleforge.energy import EnergyReading
+from jouleforge.environment import Environment
+from jouleforge.errors import InputError
+from jouleforge.packed import PackedArray
+from jouleforge.recipe import Recipe
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EngineRef(_Stored):
+    """Which engine ran."""
+
+    name: str
+    digest: str
+    recipe: Recipe
+    checkpoint: str
+    checkpoint_digest: str
+    parameters: int
+    runtime: str
+    """Name and version of the runtime that executed it, as the runtime gives it."""
+
+
+class WorkloadSpec(_Stored):
+    """What to run: the rows, and how they are put into batches."""
+
+    task: str
+    split: Literal["calibration", "selection", "test"] = "test"
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    padding: str = "sorted"
+    """Padding policy: `static:N`, `longest`, `sorted` or `bucket:N,N,…`."""
+    order_seed: int = 0
+    limit: int | None = None
+    """Use a fixed sample of that many rows; `None` is all of them."""
+
+
+class WorkloadFacts(_Stored):
+    """What the workload turned out to be, in examples and tokens."""
+
+    kind: Literal["single-label", "multi-label", "regression"]
+    source: str
+    """File or data set the rows came from."""
+    digest: str
+    """SHA-256 over the texts and labels."""
+    batches_digest: str
+    """SHA-256 over every batch's token ids and masks, in order."""
+    examples: int
+    batches: int
+    real_tokens: int
+    """Tokens of the texts themselves, special tokens included, padding excluded."""
+    computed_tokens: int
+    """Tokens the engine had to compute: batch rows times padded length, summed."""
+    truncated: int
+    """Examples cut to fit."""
+    tokenize_s: float
+    """Time to tokenise all examples once; never part of the engine's time."""
+
+    @property
+    def padding_fraction(self) -> float:
+        """Share of the computed tokens that is padding."""
+        return 1 - self.real_tokens / self.computed_tokens
+
+
+class Schedule(_Stored):
+    """How long to run."""
+
+    warmup_s: Annotated[float, Field(ge=0)] = 1.0
+    duration_s: Annotated[float, Field(gt=0)] = 10.0
+    min_passes: Annotated[int, Field(ge=1)] = 1
+    """Whole passes over the data to time at least; only whole passes are timed."""
+    scenario: Literal["offline"] = "offline"
+
+
+class Timing(_Stored):
+    """When each batch was done, on the monotonic clock."""
+
+    load_s: float
+    """Time to open the engine; not part of the timed window."""
+    passes: int
+    wall_s: float
+    """Length of the timed window."""
+    latencies_ns: PackedArray
+    """int64, passes x batches in the order they ran: time of each batch."""
+
+    def latency_ns(self) -> NDArray[np.int64]:
+        """Return the time of each batch in ns, shape (passes, batches)."""
+        return self.latencies_ns.unpack().astype(np.int64)
+
+
+class Quality(_Stored):
+    """What the engine answered in the timed window, and how good that was."""
+
+    metrics: dict[str, float | None]
+    """Every metric of the task's kind; `None` where it is undefined for these answers."""
+    headline: str
+    """Name of the task's own metric among `metrics`."""
+    majority_rate: float | None
+    """Share of the most frequent class; `None` for other kinds than single-label."""
+    decisions: PackedArray
+    """The answer to each example in the data's order: class index, one bit a label, or value."""
+    outputs_digest: str
+    """SHA-256 over the logits in the data's own order."""
+
+
+class Memory(_Stored):
+    """Peak resident set of the measuring process."""
+
+    peak_rss_bytes: int | None
+    reason: str | None = None
+
+
+class Block(_Stored):
+    """Where the measurement stands in a study; absent from a single one."""
+
+    cell: str
+    """Digest of the cell (engine and workload and threads)."""
+    repeat: int
+    """Number of the interleaved block; rows of one block are compared in pairs."""
+    position: int
+    """Place in the block's random order."""
+
+
+class Measurement(_Stored):
+    """All that one run of one engine showed; time, energy and answers are of the same window."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    started_at: str
+    """Date and time in UTC, ISO 8601."""
+    engine: EngineRef
+    workload: WorkloadSpec
+    facts: WorkloadFacts
+    schedule: Schedule
+    threads: int
+    timing: Timing
+    energy: list[EnergyReading]
+    quality: Quality
+    memory: Memory
+    environment: Environment
+    caveats: list[Caveat]
+    notes: list[str] = []
+    """Sentences that explain a caveat for this very run."""
+    block: Block | None = None
+
+    @property
+    def examples_run(self) -> int:
+        """Examples answered in the timed window."""
+        return self.facts.examples * self.timing.passes
+
+    @property
+    def examples_per_s(self) -> float:
+        """Throughput over the whole window."""
+        return self.examples_run / self.timing.wall_s
+
+    @property
+    def headline(self) -> float | None:
+        """Value of the task's own metric."""
+        return self.quality.metrics[self.quality.headline]
+
+
+def read_measurements(path: Path) -> list[Measurement]:
+    """Return the measurements of a JSON-lines file, in file order.
+
+    Raises:
+        InputError: The file is missing or empty, or a line is no measurement; names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read measurements from {path}: {error}") from error
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(Measurement.model_validate_json(line))
+        except ValidationError as error:
+            raise InputError(f"{path}, line {number} {_why(line, error)}") from error
+    if not rows:
+        raise InputError(
+            f"{path} holds no measurement; expected JSON lines of `jouleforge measure`"
+        )
+    return rows
+
+
+def _why(line: str, error: ValidationError) -> str:
+    try:
+        version = json.loads(line).get("schema_version")
+    except (ValueError, AttributeError):
+        return "is no JSON object; is the file cut off? Remove that line or measure again"
+    if version != SCHEMA_VERSION:
+        return f"has schema_version {version!r}; this jouleforge reads {SCHEMA_VERSION}"
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"is no measurement: {where}: {first['msg']}"

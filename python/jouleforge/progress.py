@@ -1,0 +1,94 @@
+"""Progress on the terminal: a bar for a person, plain lines for a log."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jouleforge.studies import Progress as StudyProgress
+
+
+class _Lines(logging.Handler):
+    """Prints what the package logs, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+class _Bar(logging.Handler):
+    """Shows what the package logs beside a running bar."""
+
+    def __init__(self, bar: Progress) -> None:
+        super().__init__()
+        self._bar = bar
+        self._task = bar.add_task("", total=None)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._bar.update(self._task, description=record.getMessage())
+
+
+@contextmanager
+def logged_steps() -> Iterator[None]:
+    """Show the package's own log while the body runs."""
+    log = logging.getLogger("jouleforge")
+    console = Console(stderr=True)
+    bar = _progress(console, redraws=True) if console.is_terminal else None
+    handler: logging.Handler = _Lines() if bar is None else _Bar(bar)
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        if bar is None:
+            yield
+        else:
+            with bar:
+                yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+class StudyReporter:
+    """Shows how far a study is; use as a context manager."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._bar = _progress(console, redraws=False) if console.is_terminal else None
+        self._task = None if self._bar is None else self._bar.add_task("", total=None)
+
+    def __enter__(self) -> "StudyReporter":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, progress: StudyProgress) -> None:
+        """Show one step."""
+        left = "" if progress.remaining_s is None else f", about {progress.remaining_s:.0f} s left"
+        text = f"{progress.text}{left}"
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task, description=text, completed=progress.done, total=progress.total
+            )
+            self._bar.refresh()
+        else:
+            print(f"[{progress.done}/{progress.total}] {text}", file=sys.stderr, flush=True)
+
+
+def _progress(console: Console, *, redraws: bool) -> Progress:
+    # A bar over a study is drawn between measurements only: a thread that redraws it would be a
+    # load on the machine that is being measured.
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        auto_refresh=redraws,
+    )

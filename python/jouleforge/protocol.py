@@ -1,0 +1,280 @@
+"""Protocol: how one engine is measured - time, energy and answers in the same window."""
+
+import gc
+import logging
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from jouleforge import digest, energy, environment, metrics, runners
+from jouleforge._core import Trace, run_closed_loop
+from jouleforge.caveats import Caveat
+from jouleforge.energy import EnergyReading
+from jouleforge.engine import Engine
+from jouleforge.environment import Environment
+from jouleforge.errors import GateError, InputError
+from jouleforge.labels import LabelMap, match_labels
+from jouleforge.measurement import (
+    EngineRef,
+    Measurement,
+    Memory,
+    Quality,
+    Schedule,
+    Timing,
+    WorkloadSpec,
+)
+from jouleforge.packed import PackedArray
+from jouleforge.runners import Session
+from jouleforge.workload import Workload, build_workload
+
+_log = logging.getLogger(__name__)
+
+# Below this, one slow pass can decide the result.
+_ENOUGH_PASSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The timed window: stamps, energy and the logits that were written during it."""
+
+    trace: Trace
+    readings: list[EnergyReading]
+    logits: NDArray[np.float32]
+    """In the data's own order, shape (examples, outputs)."""
+
+
+def measure(
+    engine: Engine | str | Path,
+    workload: WorkloadSpec,
+    *,
+    threads: int,
+    schedule: Schedule | None = None,
+    energy_source: str = "auto",
+) -> Measurement:
+    """Run an engine over a task's texts in this process, and return all that it showed.
+
+    The batches are prepared before; the window holds whole passes over the data; the answers that
+    are scored are those that were written while the clock and the energy counter ran.
+
+    Args:
+        engine: An engine or its folder.
+        workload: Which rows, and how they are batched.
+        threads: Threads the runtime may use.
+        schedule: How long to run; `None` is the default schedule.
+        energy_source: A name from `jouleforge.energy`, or `auto`.
+
+    Raises:
+        InputError: The engine, the task or a value cannot be used.
+        MissingError: The engine's runtime is not installed.
+        GateError: The engine did not write all of its answers, or wrote NaN.
+        KeyboardInterrupt: The run was interrupted.
+    """
+    if not isinstance(engine, Engine):
+        engine = Engine.open(engine)
+    usable = len(environment.usable_cpus())
+    if not 1 <= threads <= usable:
+        raise InputError(f"threads must be from 1 to the {usable} usable processors, not {threads}")
+    schedule = schedule or Schedule()
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    built = _build_workload(engine, workload)
+    labels = _match(engine, built)
+    # Every target so far runs on the processor.
+    source = energy.open_source(energy_source, device="cpu")
+    started = time.monotonic()
+    session = runners.load(engine, threads=threads)
+    load_s = time.monotonic() - started
+    window = _run(session, engine, built, schedule, source)
+    here = environment.capture()
+    quality, notes = _score(window.logits, built, labels)
+    caveats = _caveats(engine, built, labels, window, here)
+    return Measurement(
+        started_at=started_at,
+        engine=_engine_ref(engine, session),
+        workload=built.spec,
+        facts=built.facts,
+        schedule=schedule,
+        threads=threads,
+        timing=_timing(window.trace, built, load_s),
+        energy=window.readings,
+        quality=quality,
+        memory=_peak_memory(),
+        environment=here,
+        caveats=sorted({*caveats, *notes}),
+        notes=[*notes.values(), *([labels.note] if labels and labels.by_position else [])],
+    )
+
+
+def _build_workload(engine: Engine, spec: WorkloadSpec) -> Workload:
+    manifest = engine.manifest
+    return build_workload(
+        spec,
+        tokenizer=Tokenizer.from_file(str(engine.path / "tokenizer" / "tokenizer.json")),
+        inputs=[tensor.name for tensor in manifest.inputs],
+        max_length=manifest.max_length,
+        pad_id=manifest.pad_id,
+    )
+
+
+def _match(engine: Engine, workload: Workload) -> LabelMap | None:
+    """Return the label map, or None for regression; check that the head suits the task."""
+    head, task = engine.manifest.checkpoint, workload.task
+    if head.kind is not None and head.kind != task.kind:
+        raise InputError(
+            f"{engine.path} is a {head.kind} engine, the task {task.name} is {task.kind}"
+        )
+    if task.kind == "regression":
+        if len(head.labels) != 1:
+            raise InputError(
+                f"the task {task.name} is a regression with one output, {engine.path} has "
+                f"{len(head.labels)}"
+            )
+        return None
+    return match_labels(head.labels, task.labels)
+
+
+def _run(
+    session: Session,
+    engine: Engine,
+    workload: Workload,
+    schedule: Schedule,
+    source: energy.EnergySource,
+) -> _Window:
+    outputs = len(engine.manifest.checkpoint.labels)
+    # NaN until written: an answer that the window did not produce cannot pass for one.
+    buffers = [
+        np.full((len(batch.rows), outputs), np.nan, dtype=np.float32) for batch in workload.batches
+    ]
+    runner = session.prepare([batch.inputs for batch in workload.batches], buffers)
+    readings: list[EnergyReading] = []
+
+    def open_window() -> None:
+        for buffer in buffers:
+            buffer.fill(np.nan)
+        source.start()
+
+    _log.info("measuring %s on %s", engine.name, workload.spec.task)
+    gc.collect()
+    gc.disable()
+    try:
+        trace = run_closed_loop(
+            runner,
+            order=range(len(workload.batches)),
+            warmup_s=schedule.warmup_s,
+            duration_s=schedule.duration_s,
+            min_passes=schedule.min_passes,
+            on_warm=open_window,
+        )
+        readings = source.stop()
+    finally:
+        gc.enable()
+    logits = np.full((workload.facts.examples, outputs), np.nan, dtype=np.float32)
+    for batch, buffer in zip(workload.batches, buffers, strict=True):
+        logits[batch.rows] = buffer
+    if np.isnan(logits).any():
+        rows = int(np.isnan(logits).any(axis=1).sum())
+        raise GateError(
+            f"{engine.path} answered NaN, or not at all, to {rows} of {len(logits)} examples; "
+            "nothing was recorded"
+        )
+    return _Window(trace=trace, readings=readings, logits=logits)
+
+
+def _score(
+    logits: NDArray[np.float32], workload: Workload, labels: LabelMap | None
+) -> tuple[Quality, dict[Caveat, str]]:
+    """Return the quality of the answers, and what is wrong with them."""
+    task, truth = workload.task, workload.examples.labels
+    ordered = logits if labels is None else logits[:, labels.columns]
+    answers = metrics.decisions(task.kind, ordered)
+    notes: dict[Caveat, str] = {}
+    if (constant := metrics.constant_prediction(answers, truth)) is not None:
+        notes[Caveat.CONSTANT_PREDICTION] = constant
+    majority = None
+    if task.kind == "single-label":
+        majority = metrics.majority_rate(truth)
+        count = len(task.labels)
+        order = metrics.label_order_contradiction(answers, truth, n_labels=count)
+        if order is not None:
+            notes[Caveat.LABEL_ORDER] = order
+    quality = Quality(
+        metrics=metrics.compute(task.kind, answers, truth, n_labels=max(2, len(task.labels))),
+        headline=task.metric,
+        majority_rate=majority,
+        decisions=PackedArray.pack(_compact(answers)),
+        outputs_digest=digest.of_bytes(np.ascontiguousarray(ordered, dtype="<f4").tobytes()),
+    )
+    return quality, notes
+
+
+def _compact(answers: metrics.Labels) -> NDArray[np.generic]:
+    """Return the answers in the smallest type that loses nothing a comparison needs."""
+    if answers.dtype == np.bool_:
+        return answers
+    if answers.dtype.kind == "f":
+        return answers.astype(np.float32)
+    return answers.astype(np.uint8 if answers.max() < 256 else np.uint16)
+
+
+def _caveats(
+    engine: Engine,
+    workload: Workload,
+    labels: LabelMap | None,
+    window: _Window,
+    here: Environment,
+) -> list[Caveat]:
+    classes = {reading.energy_class for reading in window.readings}
+    built_on = engine.manifest.built_on
+    tests = {
+        Caveat.SYNTHETIC_TEXT: workload.task.synthetic,
+        Caveat.ENERGY_UNAVAILABLE: not classes & {"counter", "estimated"},
+        Caveat.ENERGY_ESTIMATED: "estimated" in classes,
+        Caveat.METER_UNCHECKED: "counter" in classes,
+        Caveat.METER_ELSEWHERE: any(
+            reading.scope == "gpu_board" and reading.joules for reading in window.readings
+        ),
+        Caveat.TRUNCATED: workload.facts.truncated > 0,
+        Caveat.LABELS_BY_POSITION: labels is not None and labels.by_position,
+        Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,
+        Caveat.FEW_PASSES: window.trace.passes < _ENOUGH_PASSES,
+        Caveat.ROWS_LIMITED: workload.spec.limit is not None,
+        Caveat.CLOCK: not here.clock_is_good,
+    }
+    return [caveat for caveat, applies in tests.items() if applies]
+
+
+def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:
+    stamps = np.asarray(trace.stamps_ns)
+    latencies = np.diff(stamps).reshape(trace.passes, len(workload.batches))
+    return Timing(
+        load_s=load_s,
+        passes=trace.passes,
+        wall_s=float(stamps[-1] - stamps[0]) / 1e9,
+        latencies_ns=PackedArray.pack(latencies),
+    )
+
+
+def _engine_ref(engine: Engine, session: Session) -> EngineRef:
+    checkpoint = engine.manifest.checkpoint
+    return EngineRef(
+        name=engine.name,
+        digest=engine.digest,
+        recipe=engine.manifest.recipe,
+        checkpoint=checkpoint.name,
+        checkpoint_digest=checkpoint.digest,
+        parameters=checkpoint.parameters,
+        runtime=session.runtime,
+    )
+
+
+def _peak_memory() -> Memory:
+    """Return the peak resident set of this process so far, loading included."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes.
+    return Memory(peak_rss_bytes=peak if sys.platform == "darwin" else peak * 1024)

@@ -1,0 +1,377 @@
+"""Studies: many engines over the same data, in interleaved order, each in a fresh process."""
+
+import fcntl
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+import jouleforge
+from jouleforge import digest
+from jouleforge.checkpoint import Checkpoint
+from jouleforge.data import read_toml
+from jouleforge.engine import Engine
+from jouleforge.errors import InputError, JouleforgeError
+from jouleforge.files import write_atomic
+from jouleforge.jobs import ConvertJob, MeasureJob
+from jouleforge.measurement import Block, Measurement, Schedule, WorkloadSpec, read_measurements
+from jouleforge.recipe import Attention, Flavour, Precision, Recipe
+from jouleforge.task import Task
+
+RESULTS = "results.jsonl"
+FAILURES = "failures.jsonl"
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cell(_Stored):
+    """One row of the study's table: an engine, and how its batches are made."""
+
+    target: str
+    precision: Precision = "fp32"
+    flavour: Flavour | Literal["auto"] = "auto"
+    attention: Attention | Literal["auto"] = "auto"
+    max_length: Annotated[int, Field(ge=0)] = 0
+    padding: str = "sorted"
+    batch_size: Annotated[int, Field(ge=1)] | Literal["study"] = "study"
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return how its engine is made."""
+        return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
+
+
+class Study(_Stored):
+    """Which cells to measure, on what, how often and for how long."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    checkpoint: str
+    """Name under `$JOULEFORGE_DATA/checkpoints`, hub id, or a path inside the study's folder."""
+    task: str
+    """Shipped task, or a task file inside the study's folder."""
+    split: Literal["calibration", "selection", "test"] = "test"
+    limit: int | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    threads: Annotated[int, Field(ge=1)] = 1
+    repeats: Annotated[int, Field(ge=1)] = 5
+    """Blocks: every block measures each cell once, in its own random order."""
+    seed: int = 0
+    energy: str = "auto"
+    schedule: Schedule = Schedule()
+    cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _no_cell_twice(self) -> "Study":
+        for number, cell in enumerate(self.cells):
+            if cell in self.cells[:number]:
+                raise ValueError(f"cells.{number} stands twice: {cell.recipe.name} {cell.padding}")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Study":
+        """Return the study a TOML file describes.
+
+        Raises:
+            InputError: The file has mistakes, or names a path outside its own folder.
+        """
+        file = Path(path)
+        study = read_toml(file, cls)
+        return study.model_copy(
+            update={
+                "checkpoint": _inside(file, "checkpoint", study.checkpoint),
+                "task": _inside(file, "task", study.task),
+            }
+        )
+
+    def workload(self, cell: Cell) -> WorkloadSpec:
+        """Return how a cell's batches are made."""
+        return WorkloadSpec(
+            task=self.task,
+            split=self.split,
+            batch_size=self.batch_size if cell.batch_size == "study" else cell.batch_size,
+            padding=cell.padding,
+            order_seed=self.seed,
+            limit=self.limit,
+        )
+
+
+def _inside(study: Path, key: str, ref: str) -> str:
+    """Return a name as it is, and a path inside the study's folder as a path from here."""
+    path = PurePosixPath(ref)
+    if path.is_absolute() or ".." in path.parts or ref.startswith("~"):
+        raise InputError(
+            f"{study}: {key} {ref!r} leaves the study's folder; give a name or a path inside it"
+        )
+    inside = study.parent / ref
+    return str(inside) if inside.exists() else ref
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study is."""
+
+    done: int
+    total: int
+    text: str
+    remaining_s: float | None
+    """Time left at the pace so far; `None` before the first measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step that failed; the study went on without it."""
+
+    what: str
+    reason: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """What a study found."""
+
+    path: Path
+    """The file of measurements."""
+    measurements: list[Measurement]
+    failures: list[Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What a study is about, by content: the same wherever its files lie."""
+
+    checkpoint: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One measurement of the plan."""
+
+    cell: Cell
+    key: str
+    repeat: int
+    position: int
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.key[:16]}-{self.repeat:03d}.json"
+
+
+def run_study(
+    study: Study | str | Path,
+    out: str | Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    allow_pickle: bool = False,
+) -> StudyResult:
+    """Convert and measure every cell of a study; what an earlier run finished is kept.
+
+    Args:
+        study: A study or its TOML file.
+        out: Folder of the engines, the rows and `results.jsonl`.
+        on_progress: Called before each step and at the end.
+        allow_pickle: Read weights from a pickle where there is nothing else.
+
+    Raises:
+        InputError: The study cannot be read, or `out` belongs to another study or to a running one.
+        KeyboardInterrupt: It was interrupted; finished rows are kept.
+    """
+    if not isinstance(study, Study):
+        study = Study.load(study)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        return _Run(study, folder, on_progress, allow_pickle).all()
+
+
+class _Run:
+    """One go at a study."""
+
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        on_progress: Callable[[Progress], None],
+        allow_pickle: bool,
+    ) -> None:
+        self._study = study
+        self._folder = folder
+        self._on_progress = on_progress
+        self._allow_pickle = allow_pickle
+        self._checkpoint = Checkpoint.load(study.checkpoint)
+        self._subject = _Subject(self._checkpoint.digest, Task.load(study.task).digest)
+        _claim(folder, study, self._subject)
+        self._failures: list[Failure] = []
+        self._engines: dict[Cell, Path | None] = {}
+        self._rows: dict[_Step, Measurement] = {}
+        self._done = 0
+        self._spent_s: list[float] = []
+        (folder / "rows").mkdir(exist_ok=True)
+
+    def all(self) -> StudyResult:
+        """Do every step that has no row yet."""
+        plan = list(_plan(self._study, self._subject))
+        missing = [step for step in plan if not self._row(step).exists()]
+        self._done = len(plan) - len(missing)
+        self._collect(plan)
+        for step in missing:
+            engine = self._engine(step.cell, total=len(plan))
+            if engine is not None:
+                self._tell(len(plan), f"block {step.repeat + 1}: {_title(step.cell)}")
+                self._measure(step, engine)
+            self._done += 1
+            self._collect(plan)
+        self._tell(len(plan), "done")
+        lines = [json.dumps(asdict(failure)) for failure in self._failures]
+        write_atomic(self._folder / FAILURES, "".join(f"{line}\n" for line in lines))
+        found = [self._rows[step] for step in plan if step in self._rows]
+        return StudyResult(self._folder / RESULTS, found, self._failures)
+
+    def _row(self, step: _Step) -> Path:
+        return self._folder / "rows" / step.file_name
+
+    def _engine(self, cell: Cell, *, total: int) -> Path | None:
+        """Return the cell's engine, converted now if need be; None if that failed."""
+        if cell not in self._engines:
+            path = self._folder / "engines" / _engine_name(cell.recipe, self._checkpoint.digest)
+            if not _is_sound(path):
+                self._tell(total, f"converting {cell.recipe.name}")
+                job = ConvertJob(
+                    checkpoint=str(self._checkpoint.path),
+                    recipe=cell.recipe,
+                    engine=path,
+                    allow_pickle=self._allow_pickle,
+                )
+                if not self._do(job, f"convert {cell.recipe.name}"):
+                    self._engines[cell] = None
+                    return None
+            self._engines[cell] = path
+        return self._engines[cell]
+
+    def _measure(self, step: _Step, engine: Path) -> None:
+        started = time.monotonic()
+        job = MeasureJob(
+            engine=engine,
+            workload=self._study.workload(step.cell),
+            threads=self._study.threads,
+            schedule=self._study.schedule,
+            energy=self._study.energy,
+            block=Block(cell=step.key, repeat=step.repeat, position=step.position),
+            row=self._row(step),
+        )
+        self._do(job, f"measure {_title(step.cell)}, block {step.repeat + 1}")
+        self._spent_s.append(time.monotonic() - started)
+
+    def _do(self, job: ConvertJob | MeasureJob, what: str) -> bool:
+        """Do a job in a fresh process; return whether it succeeded."""
+        file = self._folder / "job.json"
+        write_atomic(file, job.model_dump_json())
+        command = [sys.executable, "-m", "jouleforge.jobs", str(file), str(os.getpid())]
+        ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        file.unlink(missing_ok=True)
+        if ended.returncode == 130:
+            raise KeyboardInterrupt
+        if ended.returncode != 0:
+            lines = [line for line in ended.stderr.strip().split("\n") if line]
+            reason = lines[-1] if lines else f"the process ended with {ended.returncode}"
+            self._failures.append(Failure(what, reason, max(1, ended.returncode)))
+        return ended.returncode == 0
+
+    def _collect(self, plan: list[_Step]) -> None:
+        """Write all finished rows, in the order they were planned, into one file."""
+        for step in plan:
+            if step not in self._rows and self._row(step).exists():
+                (row,) = read_measurements(self._row(step))
+                self._rows[step] = row
+        lines = [self._rows[step].model_dump_json() for step in plan if step in self._rows]
+        write_atomic(self._folder / RESULTS, "".join(f"{line}\n" for line in lines))
+
+    def _tell(self, total: int, text: str) -> None:
+        mean_s = sum(self._spent_s) / len(self._spent_s) if self._spent_s else None
+        left = total - self._done
+        self._on_progress(
+            Progress(self._done, total, text, None if mean_s is None else mean_s * left)
+        )
+
+
+def _title(cell: Cell) -> str:
+    return f"{cell.recipe.name}, {cell.padding}"
+
+
+def _plan(study: Study, subject: _Subject) -> Iterator[_Step]:
+    """Give every measurement in the order it runs: blocks of all cells, each shuffled anew.
+
+    Interleaving spreads whatever drifts (temperature, clocks, neighbours) over all cells alike, and
+    makes each block a set of pairs.
+    """
+    for repeat in range(study.repeats):
+        cells = list(study.cells)
+        random.Random(f"{study.seed}/{repeat}").shuffle(cells)
+        for position, cell in enumerate(cells):
+            yield _Step(cell, _key(study, cell, subject), repeat, position)
+
+
+def _key(study: Study, cell: Cell, subject: _Subject) -> str:
+    """Return the digest of all that decides what a cell measures."""
+    content = {
+        **asdict(subject),
+        "recipe": cell.recipe.model_dump(),
+        "workload": study.workload(cell).model_dump(exclude={"task"}),
+        "threads": study.threads,
+        "schedule": study.schedule.model_dump(),
+        "energy": study.energy,
+    }
+    return digest.of_text(json.dumps(content, sort_keys=True))
+
+
+def _engine_name(recipe: Recipe, checkpoint_digest: str) -> str:
+    """Return a folder name that differs whenever the engine could."""
+    content = [recipe.model_dump(), checkpoint_digest, jouleforge.__version__]
+    slug = re.sub(r"[^\w]+", "-", recipe.name)
+    return f"{slug}-{digest.of_text(json.dumps(content, sort_keys=True))[:12]}"
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        Engine.open(path)
+    except JouleforgeError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder; the kernel lets go of it when this process ends, however it ends."""
+    with (folder / "study.lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another study is running in {folder}; wait for it") from None
+        yield
+
+
+def _claim(folder: Path, study: Study, subject: _Subject) -> None:
+    """Note whose folder this is, or check that it is this study's."""
+    file = folder / "study.json"
+    content = {**study.model_dump(mode="json", exclude={"checkpoint", "task"}), **asdict(subject)}
+    text = json.dumps(content, indent=2) + "\n"
+    if not file.exists():
+        write_atomic(file, text)
+    elif file.read_text(encoding="utf-8") != text:
+        raise InputError(
+            f"{folder} holds the results of another study, or of this one before it, its "
+            "checkpoint or its task was changed; choose another folder (-o)"
+        )

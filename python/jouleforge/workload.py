@@ -1,0 +1,210 @@
+"""Workload: a task's own texts as token batches under a named padding policy."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from jouleforge.errors import InputError
+from jouleforge.measurement import WorkloadFacts, WorkloadSpec
+from jouleforge.task import Examples, Task
+
+PolicyName = Literal["static", "longest", "sorted", "bucket"]
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """A padding policy.
+
+    * `static:N`: every batch is N tokens long.
+    * `longest`: examples in a shuffled order; a batch is as long as its longest example.
+    * `sorted`: examples of similar length share a batch, which is as long as its longest example.
+    * `bucket:N,M,…`: an example goes to the shortest bucket that holds it; a batch is as long as
+      its bucket.
+    """
+
+    policy: PolicyName
+    lengths: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Padding":
+        """Return the policy that a text names.
+
+        Raises:
+            InputError: It names none, or its lengths are missing, not positive or not increasing.
+        """
+        name, _, numbers = text.partition(":")
+        takes_lengths = name in ("static", "bucket")
+        if name not in ("static", "longest", "sorted", "bucket") or takes_lengths != bool(numbers):
+            raise InputError(
+                f"padding {text!r} is none of: static:N, longest, sorted, bucket:N,M,… (tokens)"
+            )
+        try:
+            lengths = tuple(int(number) for number in numbers.split(",")) if numbers else ()
+        except ValueError:
+            raise InputError(f"padding {text!r}: lengths are whole numbers of tokens") from None
+        if any(length < 1 for length in lengths) or list(lengths) != sorted(set(lengths)):
+            raise InputError(f"padding {text!r}: lengths must be positive and increase")
+        if name == "static" and len(lengths) != 1:
+            raise InputError(f"padding {text!r}: static takes one length, as in static:128")
+        return cls(name, lengths)  # type: ignore[arg-type]
+
+    @property
+    def limit(self) -> int | None:
+        """Longest sequence that fits, in tokens; `None` if any does."""
+        return self.lengths[-1] if self.lengths else None
+
+
+class Batch(NamedTuple):
+    """One call of the engine."""
+
+    inputs: dict[str, NDArray[np.int64]]
+    """Arrays of shape (rows, length)."""
+    rows: NDArray[np.int64]
+    """Numbers of the examples in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Batches in the order they run, with the examples they came from."""
+
+    spec: WorkloadSpec
+    facts: WorkloadFacts
+    batches: list[Batch]
+    examples: Examples
+    task: Task
+
+
+def build_workload(
+    spec: WorkloadSpec,
+    *,
+    tokenizer: Tokenizer,
+    inputs: Sequence[str],
+    max_length: int,
+    pad_id: int,
+) -> Workload:
+    """Return the batches of a task's split.
+
+    Args:
+        spec: Which rows, and how to batch them.
+        tokenizer: The engine's own; special tokens are added by it.
+        inputs: Names of the arrays the engine takes.
+        max_length: Longest sequence the engine takes, in tokens.
+        pad_id: Token id that fills the padding; it is masked as well.
+
+    Raises:
+        InputError: The task, its data or the padding policy cannot be used.
+    """
+    padding = Padding.parse(spec.padding)
+    if padding.limit is not None and padding.limit > max_length:
+        raise InputError(
+            f"padding {spec.padding!r} is longer than the engine's {max_length} tokens"
+        )
+    task = Task.load(spec.task)
+    examples = task.examples(spec.split, limit=spec.limit)
+    limit = min(max_length, padding.limit or max_length)
+    encodings, truncated, tokenize_s = _tokenize(tokenizer, examples, limit)
+    lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
+    batches = [
+        _batch(encodings, rows, width, tuple(inputs), pad_id)
+        for rows, width in _groups(lengths, padding, spec.batch_size, spec.order_seed)
+    ]
+    facts = WorkloadFacts(
+        kind=task.kind,
+        source=examples.source,
+        digest=examples.digest,
+        batches_digest=_digest(batches),
+        examples=len(encodings),
+        batches=len(batches),
+        real_tokens=int(lengths.sum()),
+        computed_tokens=sum(batch.inputs["input_ids"].size for batch in batches),
+        truncated=truncated,
+        tokenize_s=tokenize_s,
+    )
+    return Workload(spec=spec, facts=facts, batches=batches, examples=examples, task=task)
+
+
+def _tokenize(
+    tokenizer: Tokenizer, examples: Examples, limit: int
+) -> tuple[list[Encoding], int, float]:
+    """Return the encodings, how many were cut, and the time it took in s."""
+    texts = [text[0] if len(text) == 1 else (text[0], text[1]) for text in examples.texts]
+    tokenizer.no_truncation()
+    started = time.monotonic()
+    encodings = tokenizer.encode_batch(texts)
+    tokenize_s = time.monotonic() - started
+    over = [number for number, encoding in enumerate(encodings) if len(encoding.ids) > limit]
+    if over:
+        tokenizer.enable_truncation(limit, strategy="longest_first")
+        for number, encoding in zip(
+            over, tokenizer.encode_batch([texts[number] for number in over]), strict=True
+        ):
+            encodings[number] = encoding
+        tokenizer.no_truncation()
+    return encodings, len(over), tokenize_s
+
+
+def _groups(
+    lengths: NDArray[np.int64], padding: Padding, batch_size: int, seed: int
+) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Give the rows of each batch and its length, in the order the batches run.
+
+    Rows are shuffled first in every policy, and batches last: neither the file's order nor the
+    order of lengths may line up with anything else that changes with time.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(lengths))
+    groups: list[tuple[NDArray[np.int64], int]] = []
+    if padding.policy == "bucket":
+        bucket_of = np.searchsorted(padding.lengths, lengths[order])
+        for number, width in enumerate(padding.lengths):
+            members = order[bucket_of == number]
+            groups += [(rows, width) for rows in _chunks(members, batch_size)]
+    else:
+        if padding.policy == "sorted":
+            order = order[np.argsort(lengths[order], kind="stable")]
+        for rows in _chunks(order, batch_size):
+            width = padding.lengths[0] if padding.policy == "static" else int(lengths[rows].max())
+            groups.append((rows, width))
+    yield from (groups[index] for index in random.permutation(len(groups)))
+
+
+def _chunks(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    yield from (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _batch(
+    encodings: list[Encoding],
+    rows: NDArray[np.int64],
+    width: int,
+    inputs: tuple[str, ...],
+    pad_id: int,
+) -> Batch:
+    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    types = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        encoding = encodings[row]
+        count = len(encoding.ids)
+        ids[place, :count] = encoding.ids
+        mask[place, :count] = 1
+        types[place, :count] = encoding.type_ids
+    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    unknown = [name for name in inputs if name not in arrays]
+    if unknown:
+        raise InputError(f"the engine takes {', '.join(unknown)}; known are {', '.join(arrays)}")
+    return Batch({name: arrays[name] for name in inputs}, rows)
+
+
+def _digest(batches: list[Batch]) -> str:
+    total = hashlib.sha256()
+    for batch in batches:
+        for name, array in sorted(batch.inputs.items()):
+            total.update(f"{name}{array.shape}".encode())
+            total.update(array.astype("<i8").tobytes())
+    return total.hexdigest()

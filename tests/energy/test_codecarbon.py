@@ -1,0 +1,59 @@
+"""CodeCarbon as an energy source: estimates only, no network, no hidden settings, no files."""
+
+import importlib
+import socket
+import sys
+import time
+from typing import NoReturn
+
+import pytest
+
+from jouleforge import energy
+from jouleforge.energy import EnergyReading
+from jouleforge.errors import MissingError
+
+POWER_W = 12345.0
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> list[EnergyReading]:
+    """One window with the network cut, in a folder and a home whose settings would spoil it."""
+    pytest.importorskip("codecarbon", reason="needs the package codecarbon")
+
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("CodeCarbon asked the network")
+
+    folder = tmp_path_factory.mktemp("codecarbon")
+    settings = f"[codecarbon]\nforce_cpu_power = {POWER_W}\nforce_ram_power = {POWER_W}\n"
+    (folder / ".codecarbon.config").write_text(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setenv("HOME", str(folder))
+        patch.setenv("CODECARBON_PUE", "1000")
+        patch.setenv("CODECARBON_FORCE_CPU_POWER", str(POWER_W))
+        patch.chdir(folder)
+        source = energy.open_source("codecarbon", device="cpu")
+        source.start()
+        time.sleep(0.2)
+        found = source.stop()
+    assert [path.name for path in folder.iterdir()] == [".codecarbon.config"]
+    return found
+
+
+def test_each_figure_is_an_estimate(readings: list[EnergyReading]) -> None:
+    scopes = [reading.scope for reading in readings]
+    assert scopes[:2] == ["cpu_package", "dram"]
+    assert {reading.energy_class for reading in readings} <= {"estimated", "unavailable"}
+
+
+def test_files_and_variables_do_not_change_the_figures(readings: list[EnergyReading]) -> None:
+    for reading in readings:
+        if reading.joules is not None and reading.window_s:
+            assert reading.joules / reading.window_s < POWER_W / 2
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "codecarbon", None)
+    monkeypatch.delitem(sys.modules, "jouleforge.energy.codecarbon", raising=False)
+    with pytest.raises(MissingError, match=r"pip install 'jouleforge\[carbon\]'"):
+        importlib.import_module("jouleforge.energy.codecarbon")

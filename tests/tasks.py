@@ -1,0 +1,36 @@
+"""Small task files with text of the tiny tokenizers' words."""
+
+from pathlib import Path
+
+import numpy as np
+from checkpoints import TEXTS
+
+_METRIC = {"single-label": "accuracy", "multi-label": "f1_micro", "regression": "pearson"}
+
+
+def write_task(
+    folder: Path, labels: tuple[str, ...], *, rows: int, kind: str = "single-label"
+) -> Path:
+    """Write a task and its test split; the same arguments give the same texts and truth."""
+    words = " ".join(TEXTS).split()
+    random = np.random.default_rng(0)
+    names = sorted(labels)
+    lines = ["text\tlabel"]
+    for number in range(rows):
+        text = " ".join(random.choice(words, int(random.integers(1, 30))))
+        if kind == "single-label":
+            label = names[int(random.integers(len(names)))]
+        elif kind == "multi-label":
+            chosen = [name for name in names if random.random() < 0.5]
+            label = " ".join(chosen or names[:1])
+        else:
+            label = f"{random.random():.3f}"
+        lines.append(f"{text} {number}\t{label}")
+    (folder / "test.tsv").write_text("\n".join(lines) + "\n")
+    listed = "" if kind == "regression" else f"labels = {list(labels)!r}\n"
+    (folder / "task.toml").write_text(
+        f'name = "toy"\ndescription = "made for a test"\nkind = "{kind}"\n{listed}'
+        f'metric = "{_METRIC[kind]}"\n[files]\ntext = ["text"]\nlabel = "label"\n'
+        '[files.splits]\ntest = { file = "test.tsv" }\n'
+    )
+    return folder / "task.toml"
