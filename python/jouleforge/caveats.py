@@ -23,6 +23,7 @@ class Caveat(StrEnum):
     FEW_PASSES = "few-passes"
     ROWS_LIMITED = "rows-limited"
     CLOCK = "clock"
+    INT8_SATURATES = "int8-saturates"
 
     @property
     def text(self) -> str:
@@ -49,5 +50,7 @@ _TEXTS = {
     Caveat.OTHER_DEVICE: "The engine was built on another processor than it was measured on.",
     Caveat.FEW_PASSES: "Fewer than three passes over the data were timed in at least one window.",
     Caveat.ROWS_LIMITED: "Only a sample of the split was used (a row limit was given).",
+    Caveat.INT8_SATURATES: "This processor has no VNNI or AMX: INT8 products may saturate, "
+    "so the INT8 answers can differ from, and be worse than, those on a newer processor.",
     Caveat.CLOCK: "The kernel's clock source is slow or unstable; short latencies are unreliable.",
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
@@ -112,8 +112,23 @@ class Quality(_Stored):
     """Share of the most frequent class; `None` for other kinds than single-label."""
     decisions: PackedArray
     """The answer to each example in the data's order: class index, one bit a label, or value."""
+    correct: PackedArray | None
+    """Whether each of them was right, bool in the same order; `None` for regression, where there is
+    no right or wrong."""
     outputs_digest: str
     """SHA-256 over the logits in the data's own order."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Quality":
+        accuracy = self.metrics.get("accuracy")
+        if accuracy is not None and self.correct is not None:
+            share = float(self.correct.unpack().mean())
+            if abs(share - accuracy) > 1e-6:
+                raise ValueError(
+                    f"accuracy is {accuracy:.6g}, but {share:.6g} of the answers are marked right; "
+                    "was the file edited?"
+                )
+        return self
 
 
 class Memory(_Stored):

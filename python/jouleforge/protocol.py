@@ -208,9 +208,16 @@ def _score(
         headline=task.metric,
         majority_rate=majority,
         decisions=PackedArray.pack(_compact(answers)),
+        correct=None if task.kind == "regression" else PackedArray.pack(_correct(answers, truth)),
         outputs_digest=digest.of_bytes(np.ascontiguousarray(ordered, dtype="<f4").tobytes()),
     )
     return quality, notes
+
+
+def _correct(answers: metrics.Labels, truth: metrics.Labels) -> NDArray[np.bool_]:
+    """Return whether all of each example's labels were found, and no others."""
+    equal = np.equal(answers, truth)
+    return equal if equal.ndim == 1 else np.asarray(equal.all(axis=1))
 
 
 def _compact(answers: metrics.Labels) -> NDArray[np.generic]:
@@ -245,8 +252,25 @@ def _caveats(
         Caveat.FEW_PASSES: window.trace.passes < _ENOUGH_PASSES,
         Caveat.ROWS_LIMITED: workload.spec.limit is not None,
         Caveat.CLOCK: not here.clock_is_good,
+        Caveat.INT8_SATURATES: _int8_saturates(engine, here),
     }
     return [caveat for caveat, applies in tests.items() if applies]
+
+
+def _int8_saturates(engine: Engine, here: Environment) -> bool:
+    """Return whether INT8 products go through 16-bit sums, as on x86 without VNNI or AMX.
+
+    `vpmaddubsw` adds two products of an unsigned and a signed byte in 16 bits and saturates.
+    """
+    exact = {"avx_vnni", "avx512_vnni", "amx_int8"}
+    recipe = engine.manifest.recipe
+    x86 = "avx2" in here.cpu_flags
+    return (
+        recipe.target == "ort"
+        and "int8" in recipe.precision
+        and x86
+        and not (exact & set(here.cpu_flags))
+    )
 
 
 def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:

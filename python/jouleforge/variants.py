@@ -8,8 +8,9 @@ from jouleforge.errors import InputError
 
 
 def names(package: str) -> list[str]:
-    """Return the variants that a package holds, by module name."""
-    return sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__))
+    """Return the variants that a package holds, by module name; its subpackages are none."""
+    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return sorted(module.name for module in modules if not module.ispkg)
 
 
 def load(package: str, name: str) -> ModuleType:

@@ -1,0 +1,220 @@
+"""Comparison: measurements side by side, each against one baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from jouleforge.caveats import Caveat
+from jouleforge.comparison import cells
+from jouleforge.comparison.cells import Cell, Names
+from jouleforge.comparison.rows import (
+    AccuracyDifference,
+    Energy,
+    Meter,
+    Ratio,
+    Row,
+    build_row,
+    energies,
+)
+from jouleforge.environment import Environment
+from jouleforge.errors import InputError
+from jouleforge.measurement import Measurement, WorkloadFacts, read_measurements
+from jouleforge.stats import Estimate, Interval
+
+__all__ = [
+    "AccuracyDifference",
+    "Comparison",
+    "Energy",
+    "Estimate",
+    "Interval",
+    "Meter",
+    "Note",
+    "RaisedCaveat",
+    "Ratio",
+    "Row",
+    "compare",
+    "cost_of",
+]
+
+Cost = Literal["joules", "time"]
+
+# Among meters of one class that measured equally many rows, the one that covers most.
+_SCOPES = ("machine", "gpu_board", "cpu_package", "dram")
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedCaveat:
+    """A caveat and the labels of the rows it belongs to."""
+
+    caveat: Caveat
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence about some rows, by label; about the whole table if there are none."""
+
+    text: str
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A table: every row against the baseline, with what a reader must know beside it."""
+
+    baseline: Row
+    rows: tuple[Row, ...]
+    """The baseline, then the others from the fastest to the slowest."""
+    meter: Meter | None
+    """What all energies of the table are by; `None` if no meter measured a whole row."""
+    frontier_cost: Cost
+    """What the frontier weighs against the metric: joules if a counter measured every row."""
+    caveats: tuple[RaisedCaveat, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def task(self) -> str:
+        """Return the task's name or file."""
+        return self.baseline.first.workload.task
+
+    @property
+    def split(self) -> str:
+        """Return the split of the task that was answered."""
+        return self.baseline.first.workload.split
+
+    @property
+    def facts(self) -> WorkloadFacts:
+        """Return what the data are, as the baseline met them."""
+        return self.baseline.first.facts
+
+    @property
+    def headline(self) -> str:
+        """Return the name of the task's own metric."""
+        return self.baseline.first.quality.headline
+
+    @property
+    def environment(self) -> Environment:
+        """Return the machine and software; a note tells where rows differ in them."""
+        return self.baseline.first.environment
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Return whether the rows were measured in the blocks of a study."""
+        return self.baseline.first.block is not None
+
+
+def compare(
+    measurements: Sequence[Measurement] | str | Path, *, baseline: str | None = None
+) -> Comparison:
+    """Return measurements as one table of rows against a baseline.
+
+    Repeats of one cell (engine, workload, threads) become one row. Ratios are of pairs: of what was
+    measured in the same block or, for single measurements, of the first with the first and so on.
+
+    Args:
+        measurements: Measurements, or their JSON-lines file.
+        baseline: Label of a row, or what only one row's engine is called; `None` is the first row
+            of eager PyTorch or, where there is none, the first row.
+
+    Raises:
+        InputError: There is nothing to compare, no such baseline, or other data or machines.
+    """
+    if isinstance(measurements, str | Path):
+        measurements = read_measurements(Path(measurements))
+    if not measurements:
+        raise InputError("there is no measurement to compare; expected at least one")
+    grouped = cells.group(measurements)
+    names = cells.names(grouped)
+    chosen = _choose(grouped, names, baseline)
+    meter = _meter(grouped)
+    rows = [
+        build_row(cell, chosen, names=name, meter=meter)
+        for cell, name in zip(grouped, names, strict=True)
+    ]
+    counted = meter is not None and meter.energy_class == "counter"
+    cost: Cost = "joules" if counted and all(row.energy for row in rows) else "time"
+    rows = [replace(row, on_frontier=_on_frontier(row, rows, cost)) for row in rows]
+    rows.sort(key=lambda row: (not row.is_baseline, -row.examples_per_s.value))
+    return Comparison(
+        baseline=rows[0],
+        rows=tuple(rows),
+        meter=meter,
+        frontier_cost=cost,
+        caveats=_caveats(rows),
+        notes=(*(Note(text, ()) for text in cells.notes(grouped)), *_notes(rows)),
+    )
+
+
+def cost_of(row: Row, cost: Cost) -> float:
+    """Return a row's joules, or its seconds, per example.
+
+    Raises:
+        InputError: Joules are asked for and the row has none.
+    """
+    if cost == "time":
+        return 1 / row.examples_per_s.value
+    if row.energy is None:
+        raise InputError(f"{row.label} has no joules: {row.energy_reason}")
+    return row.energy.per_example_j.value
+
+
+def _choose(grouped: Sequence[Cell], names: Sequence[Names], baseline: str | None) -> Cell:
+    if baseline is None:
+        recipes = [cell.first.engine.recipe for cell in grouped]
+        eager = [recipe.target == "pytorch" and recipe.attention == "eager" for recipe in recipes]
+        return grouped[eager.index(True) if any(eager) else 0]
+    for called in (
+        [name.label for name in names],
+        [name.name for name in names],
+        [cell.first.engine.name for cell in grouped],
+    ):
+        if called.count(baseline) == 1:
+            return grouped[called.index(baseline)]
+    labels = "; ".join(name.label for name in names)
+    raise InputError(f"no single row is called {baseline!r}; choose the baseline from: {labels}")
+
+
+def _meter(grouped: Sequence[Cell]) -> Meter | None:
+    """Return the meter whose figures the table shows: a counter before an estimate."""
+    found = [energy.meter for cell in grouped for energy in energies(cell)]
+    return min(
+        found,
+        key=lambda meter: (
+            meter.energy_class != "counter",
+            -found.count(meter),
+            _SCOPES.index(meter.scope) if meter.scope in _SCOPES else len(_SCOPES),
+        ),
+        default=None,
+    )
+
+
+def _on_frontier(row: Row, rows: Sequence[Row], cost: Cost) -> bool:
+    """Return whether no other row is as good in both respects and better in one."""
+    return row.headline is not None and not any(_beats(other, row, cost) for other in rows)
+
+
+def _beats(one: Row, other: Row, cost: Cost) -> bool:
+    if one.headline is None or other.headline is None:
+        return False
+    own = (one.headline, -cost_of(one, cost))
+    its = (other.headline, -cost_of(other, cost))
+    return own != its and all(mine >= yours for mine, yours in zip(own, its, strict=True))
+
+
+def _caveats(rows: Sequence[Row]) -> tuple[RaisedCaveat, ...]:
+    """Return every caveat once, in the order of their definition, with its rows."""
+    return tuple(
+        RaisedCaveat(caveat, tuple(row.label for row in rows if caveat in row.caveats))
+        for caveat in Caveat
+        if any(caveat in row.caveats for row in rows)
+    )
+
+
+def _notes(rows: Sequence[Row]) -> tuple[Note, ...]:
+    """Return every note of the rows once, with its rows."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row.notes:
+            found.setdefault(note, []).append(row.label)
+    return tuple(Note(text, tuple(labels)) for text, labels in found.items())

@@ -1,0 +1,143 @@
+"""CSV (RFC 4180): one line per row, plain SI numbers, an empty field where there is none."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from jouleforge.comparison import Comparison, Estimate, Interval, Ratio, Row
+
+Value = str | int | float | bool | None
+
+
+def render(comparison: Comparison) -> str:
+    """Return the table as CSV with a header; units are in the names of the columns."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    lines = [_fields(row, comparison) for row in comparison.rows]
+    writer.writerow(lines[0])
+    for fields in lines:
+        writer.writerow(_plain(value) for value in fields.values())
+    return stream.getvalue()
+
+
+def _fields(row: Row, comparison: Comparison) -> dict[str, Value]:
+    return {
+        **_identity(row, comparison),
+        **_times(row),
+        **_energy(row),
+        **_quality(row, comparison),
+        "caveats": " ".join(row.caveats),
+        "notes": " ".join(row.notes),
+    }
+
+
+def _identity(row: Row, comparison: Comparison) -> dict[str, Value]:
+    first = row.first
+    return {
+        "label": row.label,
+        "baseline": row.is_baseline,
+        "task": comparison.task,
+        "split": comparison.split,
+        "data_digest": first.facts.digest,
+        "engine": first.engine.name,
+        "engine_digest": first.engine.digest,
+        "checkpoint": first.engine.checkpoint,
+        "checkpoint_digest": first.engine.checkpoint_digest,
+        "parameters": first.engine.parameters,
+        "runtime": first.engine.runtime,
+        "cpu": first.environment.cpu,
+        "padding": first.workload.padding,
+        "batch_size": first.workload.batch_size,
+        "threads": first.threads,
+        "repeats": row.repeats,
+        "examples": first.facts.examples,
+        "real_tokens": first.facts.real_tokens,
+        "computed_tokens": first.facts.computed_tokens,
+        "padding_fraction": first.facts.padding_fraction,
+        "truncated_examples": first.facts.truncated,
+    }
+
+
+def _times(row: Row) -> dict[str, Value]:
+    return {
+        **_estimate("examples_per_s", row.examples_per_s),
+        "batches_timed": row.batches_timed,
+        **_estimate("latency_p50_s", row.latency_p50_s),
+        **_estimate("latency_p95_s", row.latency_p95_s),
+        **_estimate("latency_p99_s", row.latency_p99_s),
+        "tokenize_s": row.tokenize_s,
+        "load_s": row.load_s,
+        "peak_rss_bytes": row.peak_rss_bytes,
+        **_ratio("speed_ratio", row.speed_ratio),
+        "verdict": row.verdict,
+    }
+
+
+def _energy(row: Row) -> dict[str, Value]:
+    energy = row.energy
+    meter = energy.meter if energy else None
+    return {
+        **_estimate("energy_per_example_j", energy.per_example_j if energy else None),
+        "energy_per_correct_j": row.joules_per_correct,
+        "energy_class": meter.energy_class if meter else "unavailable",
+        "energy_source": meter.source if meter else None,
+        "energy_scope": meter.scope if meter else None,
+        "energy_devices": " + ".join(meter.devices) if meter else None,
+        "energy_reason": row.energy_reason or None,
+        **_ratio("energy_ratio", row.energy_ratio),
+        "other_energies_per_example_j": "; ".join(
+            f"{other.meter.energy_class} {other.meter.source} {other.meter.scope} "
+            f"{_plain(other.per_example_j.value)}"
+            for other in row.other_energies
+        ),
+    }
+
+
+def _quality(row: Row, comparison: Comparison) -> dict[str, Value]:
+    difference = row.accuracy_difference
+    return {
+        "metric": comparison.headline,
+        "metric_value": row.headline,
+        **_interval("metric_value", row.headline_interval),
+        "majority_rate": row.first.quality.majority_rate,
+        "same_answers": row.decisions_equal,
+        "accuracy_difference": difference.value if difference else None,
+        **_interval("accuracy_difference", difference.interval if difference else None),
+        "mcnemar_p": difference.p_value if difference else None,
+        "on_frontier": row.on_frontier,
+        "frontier_cost": comparison.frontier_cost,
+    }
+
+
+def _estimate(name: str, found: Estimate | None) -> dict[str, Value]:
+    return {
+        name: found.value if found else None,
+        **_interval(name, found.interval if found else None),
+    }
+
+
+def _ratio(name: str, found: Ratio | None) -> dict[str, Value]:
+    return {
+        name: found.value if found else None,
+        **_interval(name, found.interval if found else None),
+        f"{name}_pairs": found.pairs if found else None,
+    }
+
+
+def _interval(name: str, found: Interval | None) -> dict[str, Value]:
+    return {
+        f"{name}_low": found.low if found else None,
+        f"{name}_high": found.high if found else None,
+    }
+
+
+_PLAIN: dict[type, Callable[[Value], str]] = {
+    bool: lambda value: "true" if value else "false",
+    float: lambda value: f"{value:.9g}",
+}
+
+
+def _plain(value: Value) -> str:
+    if value is None:
+        return ""
+    return _PLAIN.get(type(value), str)(value)

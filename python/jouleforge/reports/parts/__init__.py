@@ -1,0 +1,1 @@
+"""What all formats share: the words, the numbers, the footnotes, the summary and the charts."""

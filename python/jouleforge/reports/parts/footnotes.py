@@ -1,0 +1,220 @@
+"""Footnotes: how a comparison was measured, on what, what is missing, and what its words mean."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+
+from jouleforge.comparison import Comparison, Meter, Row
+from jouleforge.environment import Environment
+from jouleforge.measurement import Schedule
+from jouleforge.reports.parts import wording
+from jouleforge.stats import fewest_for_quantile
+
+DEFINITIONS = (
+    (
+        "examples/s",
+        "Examples answered in the timed window over its length; tokenisation and the loading of "
+        "the engine are not in it. Median of the repeats; interval: t, on the logarithms of the "
+        "repeats.",
+    ),
+    (
+        "p50, p95, p99",
+        "Percentiles of the time of one batch, over the batches of all repeats together. Interval: "
+        "order statistics, within blocks, as if batches were independent. No percentile is given "
+        "where too few batches bound it from above.",
+    ),
+    (
+        "J/example",
+        "Joules of the whole window, idle power included, over the examples answered in it. Only "
+        "devices of one meter and one scope are added, and 'counter' and 'estimated' never. The "
+        "interval is the noise between repeats; a counter's own constant error is not in it and "
+        "cancels in ratios.",
+    ),
+    ("J/correct", "J/example over the accuracy; for single-label tasks."),
+    (
+        "same answers",
+        "Examples that get the answer the baseline gives them, right or wrong.",
+    ),
+    (
+        "accuracy difference",
+        "In percentage points over the same examples. Interval: Tango's score interval for pairs; "
+        "p: McNemar's exact test, the stricter of the two where few answers changed. With more "
+        "than two classes, examples that both may answer wrongly count as if one were right, so "
+        "interval and p are never too small.",
+    ),
+    (
+        "ratio",
+        "Row over baseline. Each block measures every row once, and gives one ratio; shown are "
+        "their geometric mean and its 95 % t interval on the log scale. 'Faster' and 'slower' "
+        "are said only where the interval excludes 1. The intervals are not corrected for the "
+        "number of rows: of twenty equal rows, one may seem to differ.",
+    ),
+    ("padding", "Share of the computed tokens that is padding."),
+    (
+        "frontier",
+        "Rows that no other row beats: none is as good in the task's metric and in joules (in time "
+        "per example where not every row was counted) and better in one. By the values, not their "
+        "intervals.",
+    ),
+)
+
+
+def description(comparison: Comparison) -> str:
+    """Return the data in one line: task, split, examples and metric."""
+    facts, path = comparison.facts, PurePath(comparison.task)
+    # Of a task file the last folder tells it apart; what is above it is nobody else's business.
+    task = str(PurePath(*path.parts[-2:])) if path.suffix == ".toml" else comparison.task
+    return (
+        f"{task}, {comparison.split} split: {facts.examples:,} examples, {facts.kind}, "
+        f"metric {comparison.headline}"
+    )
+
+
+def environment(found: Environment) -> str:
+    """Return the machine and software in one line."""
+    memory = f"{found.memory_bytes / 2**30:.1f} GiB" if found.memory_bytes else "unknown memory"
+    flags = ", ".join(found.cpu_flags) or "no telling instruction set"
+    machine = {True: "virtual machine", False: "bare metal", None: "virtual or not is unknown"}
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(found.packages.items()))
+    return (
+        f"{found.cpu} ({flags}), {found.usable_cpus} of {found.logical_cpus} logical processors "
+        f"usable, {memory}, {machine[found.virtual_machine]}; {found.system}; "
+        f"frequency governor {found.governor or 'unknown'}; clock {found.clock_source or 'unknown'}"
+        f"; Python {found.python}; {packages or 'packages unknown'}"
+    )
+
+
+def method(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return how it was measured, as terms and what they were."""
+    rows = comparison.rows
+    facts = comparison.facts
+    return [
+        ("Data", f"{description(comparison)}; {facts.source}, digest {facts.digest[:12]}"),
+        ("Checkpoint", _checkpoints(rows)),
+        ("Windows", _windows(rows)),
+        ("Order", _order(comparison)),
+        ("Threads", _values(row.first.threads for row in rows)),
+        ("Runtimes", wording.enumeration(sorted({row.first.engine.runtime for row in rows}))),
+        ("Tokenising", _tokenising(rows)),
+        ("Energy", _energy(comparison)),
+        ("Measured", _dates(rows)),
+    ]
+
+
+def _checkpoints(rows: Iterable[Row]) -> str:
+    engines = [row.first.engine for row in rows]
+    found = dict.fromkeys(
+        f"{engine.checkpoint}, {engine.parameters:,} parameters, digest "
+        f"{engine.checkpoint_digest[:12]}"
+        for engine in engines
+    )
+    return "; ".join(found)
+
+
+def _windows(rows: Iterable[Row]) -> str:
+    schedules = sorted({_schedule(row.first.schedule) for row in rows})
+    passes = _values(row.first.timing.passes for row in rows)
+    return f"{wording.enumeration(schedules, last='or')}; passes in a row's first window: {passes}"
+
+
+def _schedule(found: Schedule) -> str:
+    return (
+        f"whole passes over the data for {found.duration_s:g} s or longer, at least "
+        f"{found.min_passes}, after a warm-up of {found.warmup_s:g} s"
+    )
+
+
+def _order(comparison: Comparison) -> str:
+    repeats = _values(row.repeats for row in comparison.rows)
+    if comparison.is_interleaved:
+        return f"{repeats} interleaved blocks; every block measures each row once"
+    return f"{repeats} measurements of each row, not interleaved"
+
+
+def _tokenising(rows: Iterable[Row]) -> str:
+    """Tell what is left out of every time, so that it can be set against them."""
+    slowest = max(rows, key=lambda row: row.tokenize_s)
+    rate = slowest.first.facts.examples / slowest.tokenize_s if slowest.tokenize_s else None
+    speed = "" if rate is None else f" ({wording.number(rate)} examples/s)"
+    return f"done before; {wording.number(slowest.tokenize_s)} s for all examples{speed}"
+
+
+def meter(found: Meter) -> str:
+    """Return what a figure of energy is of."""
+    return (
+        f"{found.energy_class}, source {found.source}, scope {found.scope}: "
+        f"{wording.enumeration(found.devices)}"
+    )
+
+
+def _energy(comparison: Comparison) -> str:
+    if comparison.meter is None:
+        reasons = dict.fromkeys(row.energy_reason for row in comparison.rows)
+        return f"not measured: {'; '.join(reason for reason in reasons if reason)}"
+    others = dict.fromkeys(other.meter for row in comparison.rows for other in row.other_energies)
+    text = meter(comparison.meter)
+    if others:
+        listed = "; ".join(meter(other) for other in others)
+        text += f". Measured beside it and never added to it: {listed}"
+    return text
+
+
+def _dates(rows: Iterable[Row]) -> str:
+    started = sorted(row.first.started_at for row in rows)
+    return started[0] if started[0] == started[-1] else f"from {started[0]} on"
+
+
+def _values(found: Iterable[int]) -> str:
+    values = sorted(set(found))
+    return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
+
+
+def missing(comparison: Comparison) -> list[str]:
+    """Return, for every kind of dash in the table, why it is there and in which rows."""
+    return [*_missing_percentiles(comparison), *_missing_energy(comparison), *_missing(comparison)]
+
+
+def _missing_percentiles(comparison: Comparison) -> Iterator[str]:
+    levels = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
+    for name, level in levels:
+        fewest = fewest_for_quantile(level)
+        short = [row for row in comparison.rows if row.batches_timed < fewest]
+        if short:
+            counts = _values(row.batches_timed for row in short)
+            yield (
+                f"{name} needs {fewest} timed batches, {counts} were timed: "
+                f"{_which(short, comparison)}."
+            )
+
+
+def _missing_energy(comparison: Comparison) -> Iterator[str]:
+    reasons: dict[str, list[Row]] = {}
+    for row in comparison.rows:
+        if row.energy is None:
+            reasons.setdefault(row.energy_reason, []).append(row)
+    for reason, rows in reasons.items():
+        yield f"No joules ({reason.rstrip('.')}): {_which(rows, comparison)}."
+    unpaired = [row for row in comparison.rows if row.energy and row.energy_ratio is None]
+    if unpaired:
+        yield (
+            "No energy ratio, for the baseline was not measured by the same meter in the same "
+            f"blocks: {_which(unpaired, comparison)}."
+        )
+
+
+def _missing(comparison: Comparison) -> Iterator[str]:
+    others = [row for row in comparison.rows if not row.is_baseline]
+    single = [row for row in others if row.speed_ratio.interval is None]
+    if single:
+        yield f"No interval of the ratio without two pairs: {_which(single, comparison)}."
+    if any(row.decisions_equal is None for row in comparison.rows):
+        yield "A regression gives values and no answers that could be the same."
+    undefined = [row for row in comparison.rows if row.headline is None]
+    if undefined:
+        yield (
+            f"{comparison.headline} is undefined for the answers, which keeps a row off the "
+            f"frontier: {_which(undefined, comparison)}."
+        )
+
+
+def _which(rows: list[Row], comparison: Comparison) -> str:
+    return wording.which([row.label for row in rows], comparison)

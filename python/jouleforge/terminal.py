@@ -1,0 +1,115 @@
+"""Terminal: tables for a person, no wider than 100 columns."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jouleforge.comparison import Comparison, Row
+from jouleforge.doctor import Diagnosis
+from jouleforge.reports.parts import footnotes, wording
+from jouleforge.reports.parts.summary import summary
+
+WIDTH = 100
+
+_VERDICTS = {"faster": "green", "slower": "red", "no difference shown": "dim", "baseline": ""}
+_STATES = {"ok": "green", "limited": "yellow", "missing": "red"}
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the summary, the table, and what a reader must know beside it."""
+    console = _console()
+    for sentence in summary(comparison):
+        console.print(Text(sentence))
+    console.print(to_rich_table(comparison), width=min(console.width, WIDTH))
+    for sentence in footnotes.missing(comparison):
+        console.print(Text(f"{wording.MISSING} {sentence}", style="dim"))
+    for raised in comparison.caveats:
+        console.print(_note(raised.caveat.text, raised.rows, comparison))
+    for note in comparison.notes:
+        console.print(_note(note.text, note.rows, comparison))
+
+
+def to_rich_table(comparison: Comparison) -> Table:
+    """Return the table, fitting in 100 columns; names wrap, figures do not."""
+    table = Table(
+        title=Text(footnotes.description(comparison)),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 1, 0, 0),
+        caption="Ratio: speed over the baseline's with its 95 % interval. ★: on the frontier.",
+        caption_justify="left",
+    )
+    table.add_column("engine", overflow="fold")
+    table.add_column("padding", max_width=14, overflow="fold")
+    for title in ("batch", "ex/s", "p50 ms", "p99 ms", "J/ex", comparison.headline, "same"):
+        table.add_column(Text(title), justify="right", no_wrap=True)
+    table.add_column("ratio", no_wrap=True)
+    for row in comparison.rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _cells(row: Row) -> list[Text]:
+    workload = row.first.workload
+    name = Text(row.name, style="bold" if row.on_frontier else "")
+    name.append(" ★" if row.on_frontier else "", style="green")
+    return [
+        name,
+        Text(workload.padding),
+        Text(str(workload.batch_size)),
+        Text(wording.number(row.examples_per_s.value)),
+        Text(wording.milliseconds(row.latency_p50_s)),
+        Text(wording.milliseconds(row.latency_p99_s)),
+        Text(_joules(row)),
+        Text(wording.metric(row.headline)),
+        Text(_same(row)),
+        Text("1" if row.is_baseline else wording.speed_ratio(row), style=_VERDICTS[row.verdict]),
+    ]
+
+
+def _joules(row: Row) -> str:
+    """Return joules; a tilde marks an estimate, which the summary spells out."""
+    if row.energy is None:
+        return wording.MISSING
+    mark = "" if row.energy.meter.energy_class == "counter" else "~"
+    return f"{mark}{wording.number(row.energy.per_example_j.value)}"
+
+
+def _same(row: Row) -> str:
+    """Return the share of equal answers; 100 % only if none differs."""
+    equal, examples = row.decisions_equal, row.first.facts.examples
+    if equal is None:
+        return wording.MISSING
+    return "100 %" if equal == examples else f"{min(99.9, 100 * equal / examples):.1f} %"
+
+
+def _note(text: str, rows: tuple[str, ...], comparison: Comparison) -> Text:
+    where = f" ({wording.which(rows, comparison)})" if rows else ""
+    return Text(f"! {text}{where}", style="yellow")
+
+
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    """Print what was looked for, group by group, and what to do about what is missing."""
+    console = _console()
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(max_width=30, overflow="fold")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    previous = ""
+    for check in diagnosis.checks:
+        found = Text(check.found)
+        if check.advice:
+            found.append(f"\n→ {check.advice}")
+        group = check.group if check.group != previous else ""
+        previous = check.group
+        state = Text(check.state, style=_STATES[check.state])
+        table.add_row(Text(group, style="bold"), Text(check.name), state, found)
+    console.print(table, width=min(console.width, WIDTH))
+
+
+def _console() -> Console:
+    """Return a console of 100 columns where nothing says how wide the output is."""
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
