@@ -98,7 +98,8 @@ def test_quickstart_on_ones_own_checkpoint(
     from jouleforge import quickstart
     from jouleforge.measurement import Schedule
 
-    monkeypatch.setattr(quickstart, "Schedule", lambda **_: Schedule(warmup_s=0, duration_s=0.01))
+    monkeypatch.setattr(quickstart, "_SCHEDULE", Schedule(warmup_s=0, duration_s=0.01))
+    monkeypatch.setattr(quickstart, "_REPEATS", 1)
     done = call(
         "quickstart", "--checkpoint", make_checkpoint("bert"), "--task", task, "-o", tmp_path
     )
