@@ -153,7 +153,7 @@ def measure(
     """Measure time, energy and accuracy of an engine on a task's texts, in one run."""
     from jouleforge.files import append_line
     from jouleforge.measurement import Schedule, WorkloadSpec
-    from jouleforge.progress import logged_steps
+    from jouleforge.progress import logged_lines
     from jouleforge.protocol import measure as measure_engine
 
     if not out.parent.is_dir():
@@ -163,7 +163,7 @@ def measure(
         order_seed=seed, limit=limit,
     )  # fmt: skip
     schedule = _checked(Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes)
-    with logged_steps():
+    with logged_lines():
         found = measure_engine(
             engine, workload, threads=threads, schedule=schedule, energy_source=energy
         )

@@ -39,6 +39,7 @@ class WorkloadSpec(_Stored):
     """What to run: the rows, and how they are put into batches."""
 
     task: str
+    """Shipped task or task file; in a measurement, the task's name."""
     split: Literal["calibration", "selection", "test"] = "test"
     batch_size: Annotated[int, Field(ge=1)] = 32
     padding: str = "sorted"

@@ -10,6 +10,11 @@ from jouleforge.checkpoint import TESTED_FAMILIES, Checkpoint
 from jouleforge.errors import InputError
 
 
+def quieten() -> None:
+    """Have transformers draw no bars, which would stand among our own lines."""
+    transformers_logging.disable_progress_bar()
+
+
 def load_model(
     checkpoint: Checkpoint, *, attention: str, allow_pickle: bool = False
 ) -> PreTrainedModel:
@@ -69,7 +74,7 @@ def _from_pretrained(
     verbosity = transformers_logging.get_verbosity()
     # What it would print about missing weights is raised as an error by the caller.
     transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quieten()
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             checkpoint.path,

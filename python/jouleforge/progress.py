@@ -32,20 +32,34 @@ class _Bar(logging.Handler):
 
 @contextmanager
 def logged_steps() -> Iterator[None]:
-    """Show the package's own log while the body runs."""
-    log = logging.getLogger("jouleforge")
+    """Show the package's own log beside a bar while the body runs."""
     console = Console(stderr=True)
-    bar = _progress(console, redraws=True) if console.is_terminal else None
-    handler: logging.Handler = _Lines() if bar is None else _Bar(bar)
+    if not console.is_terminal:
+        with logged_lines():
+            yield
+        return
+    with _progress(console, redraws=True) as bar, _logging_to(_Bar(bar)):
+        yield
+
+
+@contextmanager
+def logged_lines() -> Iterator[None]:
+    """Show the package's own log as lines while the body runs.
+
+    For measurements, on a terminal too: the thread that redraws a bar would be part of the load.
+    """
+    with _logging_to(_Lines()):
+        yield
+
+
+@contextmanager
+def _logging_to(handler: logging.Handler) -> Iterator[None]:
+    log = logging.getLogger("jouleforge")
     level = log.level
     log.setLevel(logging.INFO)
     log.addHandler(handler)
     try:
-        if bar is None:
-            yield
-        else:
-            with bar:
-                yield
+        yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)

@@ -303,7 +303,7 @@ class _Run:
         mean_s = sum(self._spent_s) / len(self._spent_s) if self._spent_s else None
         left = total - self._done
         self._on_progress(
-            Progress(self._done, total, text, None if mean_s is None else mean_s * left)
+            Progress(self._done, total, text, mean_s * left if mean_s and left else None)
         )
 
 

@@ -126,7 +126,9 @@ def build_workload(
         truncated=truncated,
         tokenize_s=tokenize_s,
     )
-    return Workload(spec=spec, facts=facts, batches=batches, examples=examples, task=task)
+    # The name, not the path it was loaded by: rows of one task stay comparable wherever it lies.
+    named = spec.model_copy(update={"task": task.name})
+    return Workload(spec=named, facts=facts, batches=batches, examples=examples, task=task)
 
 
 def _tokenize(
