@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +188,44 @@ def test_runtime_that_is_not_installed_exits_with_3(
     done = call("measure", engine, "--task", task, "-o", tmp_path / "r.jsonl", *QUICK)
     assert done.exit_code == 3
     assert "pip install 'jouleforge[cpu]'" in done.output
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "words"),
+    [
+        ("transformers", "convert", ["convert", "{bert}", "-o", "{tmp}/e", "--target", "ort"]),
+        ("torch", "convert", ["measure", "{engine}", "--task", "{task}", "-o", "{tmp}/r.jsonl"]),
+        ("jinja2", "report", ["report", "{rows}", "-o", "{tmp}/r.html"]),
+        ("codecarbon", "carbon", ["measure", "{engine}", "--task", "{task}", "-o",
+                                  "{tmp}/r.jsonl", "--energy", "codecarbon"]),
+    ],
+)  # fmt: skip
+def test_package_that_is_not_installed_exits_with_3(
+    package: str, extra: str, words: list[str], make_checkpoint: MakeCheckpoint,
+    make_engine: MakeEngine, rows: Path, task: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    places = {
+        "bert": make_checkpoint("bert"),
+        "engine": make_engine("bert", target="pytorch").path,
+        "rows": rows,
+        "task": task,
+        "tmp": tmp_path,
+    }
+    code = (
+        "import sys\n"
+        "class Gone:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {package!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Gone())\n"
+        "from jouleforge.cli import main\n"
+        f"sys.argv[1:] = {[word.format(**places) for word in words]!r}\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert f"pip install 'jouleforge[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_failed_parity_exits_with_4(

@@ -46,5 +46,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'jouleforge' has no attribute {name!r}")
+    from jouleforge import extras
+
     module, attribute = _PLACES[name]
-    return getattr(importlib.import_module(module), attribute)
+    with extras.named():
+        return getattr(importlib.import_module(module), attribute)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from jouleforge import extras
 from jouleforge.errors import InputError, JouleforgeError
 
 # Modules of the package are imported inside the commands: `--help` needs none of them, and is
@@ -36,7 +37,8 @@ def _reported(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with extras.named():
+                return command(*args, **kwargs)
         except JouleforgeError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error

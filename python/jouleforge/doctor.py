@@ -1,7 +1,6 @@
 """Doctor: what this machine has, what it lacks, and what to type about it."""
 
 import importlib.util
-import sys
 from importlib import metadata
 from typing import Literal
 
@@ -49,7 +48,6 @@ _PACKAGES = (
     ("onnx", "conversion", "convert"),
     ("datasets", "tasks from the Hugging Face hub", "convert"),
     ("codecarbon", "estimated energy", "carbon"),
-    ("matplotlib", "the HTML report", "report"),
     ("jinja2", "the HTML report", "report"),
 )
 
@@ -130,7 +128,7 @@ def _installed(group: Literal["runtime", "package"], name: str, use: str, extra:
         name=name,
         state="missing",
         found=f"not installed ({use})",
-        advice=f"{sys.executable} -m pip install 'jouleforge[{extra}]'",
+        advice=f"pip install 'jouleforge[{extra}]'",
     )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from jouleforge import extras
 from jouleforge.errors import JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.measurement import Block, Schedule, WorkloadSpec
@@ -92,7 +93,8 @@ def main() -> None:
     _end_with(parent)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        _JOB.validate_json(file.read_text(encoding="utf-8")).run()
+        with extras.named():
+            _JOB.validate_json(file.read_text(encoding="utf-8")).run()
     except JouleforgeError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
+from jouleforge import extras
 from jouleforge.errors import InputError
 
 
@@ -18,8 +19,10 @@ def load(package: str, name: str) -> ModuleType:
 
     Raises:
         InputError: There is no such variant.
+        MissingError: It needs a package that is not installed.
     """
     if name not in (known := names(package)):
         kind = package.rpartition(".")[2]
         raise InputError(f"no {name!r} among {kind}; choose from {', '.join(known)}")
-    return importlib.import_module(f"{package}.{name}")
+    with extras.named():
+        return importlib.import_module(f"{package}.{name}")
