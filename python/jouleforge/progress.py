@@ -38,7 +38,7 @@ def logged_steps() -> Iterator[None]:
         with logged_lines():
             yield
         return
-    with _progress(console, redraws=True) as bar, _logging_to(_Bar(bar)):
+    with _steps_bar(console) as bar, _logging_to(_Bar(bar)):
         yield
 
 
@@ -70,7 +70,7 @@ class StudyReporter:
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        self._bar = _progress(console, redraws=False) if console.is_terminal else None
+        self._bar = _study_bar(console) if console.is_terminal else None
         self._task = None if self._bar is None else self._bar.add_task("", total=None)
 
     def __enter__(self) -> "StudyReporter":
@@ -95,14 +95,23 @@ class StudyReporter:
             print(f"[{progress.done}/{progress.total}] {text}", file=sys.stderr, flush=True)
 
 
-def _progress(console: Console, *, redraws: bool) -> Progress:
-    # A bar over a study is drawn between measurements only: a thread that redraws it would be a
-    # load on the machine that is being measured.
+def _steps_bar(console: Console) -> Progress:
+    """Return a bar for steps of unknown number."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def _study_bar(console: Console) -> Progress:
+    """Return a bar that is drawn between measurements only.
+
+    A thread that redraws it would be a load on the machine that is being measured.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
-        auto_refresh=redraws,
+        auto_refresh=False,
     )
