@@ -75,6 +75,7 @@ def test_study_that_ran_is_not_run_again(folder: Path) -> None:
 
 def test_killed_study_goes_on_to_the_same_rows(folder: Path) -> None:
     command = [sys.executable, "-m", "jouleforge", "study", "study.toml", "-o", "out"]
+    (folder / "out" / "engines" / ".ort.left").mkdir(parents=True)
     results = folder / "out" / "results.jsonl"
     # Killed in the conversion, in the first measurement, and once more when a row stands.
     for rows in (-1, 0, 1):
@@ -97,6 +98,7 @@ def test_killed_study_goes_on_to_the_same_rows(folder: Path) -> None:
     found = keys(result.path)
     assert len(found) == len(set(found))
     assert set(found) == plan
+    assert not list((folder / "out" / "engines").glob(".*"))
 
 
 def test_killing_a_study_ends_the_measurement_it_started(folder: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -220,6 +221,9 @@ class _Run:
         self._done = 0
         self._spent_s: list[float] = []
         (folder / "rows").mkdir(exist_ok=True)
+        # What a killed conversion left; the lock says that none is running now.
+        for stale in (folder / "engines").glob(".*"):
+            shutil.rmtree(stale)
 
     def all(self) -> StudyResult:
         """Do every step that has no row yet."""
