@@ -14,6 +14,8 @@ import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
+from jouleforge.converters.graph import add_constant, constant, replace
+
 _DOMAIN = "com.microsoft"
 _INT32 = int(ir.DataType.INT32)
 
@@ -39,18 +41,8 @@ def _nodes(model: ir.Model, operator: str) -> list[ir.Node]:
 def _contrib(
     operator: str, inputs: list[ir.Value | None], *, like: ir.Node, attributes: list[ir.Attr]
 ) -> ir.Node:
-    """Return an operator that takes the place of `like`, with outputs of the same type."""
-    node = ir.Node(_DOMAIN, operator, inputs, attributes, num_outputs=1, name=like.name)
-    node.outputs[0].shape = like.outputs[0].shape
-    node.outputs[0].type = like.outputs[0].type
-    return node
-
-
-def _replace(graph: ir.Graph, old: ir.Node, new: list[ir.Node]) -> None:
-    """Put `new` before `old`; the first output of the last one replaces the old one."""
-    ir.convenience.replace_nodes_and_values(
-        graph, old, [old], new, [old.outputs[0]], [new[-1].outputs[0]]
-    )
+    """Return an operator that will take the place of `like`."""
+    return ir.Node(_DOMAIN, operator, inputs, attributes, num_outputs=1, name=like.name)
 
 
 def _producer(value: ir.Value | None, operator: str) -> ir.Node | None:
@@ -63,18 +55,14 @@ def _is_used_once(value: ir.Value) -> bool:
     return len(value.uses()) == 1 and not value.is_graph_output()
 
 
-def _constant(value: ir.Value | None) -> np.ndarray | None:
-    return None if value is None or value.const_value is None else value.const_value.numpy()
-
-
 def _split_bias(value: ir.Value | None) -> tuple[ir.Value, ir.Value] | None:
     """Return (x, b) where the value is x + b with b a constant vector."""
     add = _producer(value, "Add")
     if add is None:
         return None
     for x, b in (add.inputs, reversed(add.inputs)):
-        constant = _constant(b)
-        if x is not None and b is not None and constant is not None and constant.ndim == 1:
+        array = constant(b)
+        if x is not None and b is not None and array is not None and array.ndim == 1:
             return x, b
     return None
 
@@ -91,25 +79,21 @@ def _pack_attention(graph: ir.Graph, node: ir.Node, number: int) -> None:
         product = None if split is None else _producer(split[0], "MatMul")
         if split is None or product is None or source not in (None, product.inputs[0]):
             return
-        weight, bias = _constant(product.inputs[1]), _constant(split[1])
+        weight, bias = constant(product.inputs[1]), constant(split[1])
         if weight is None or bias is None:
             return
         source = product.inputs[0]
         weights.append(weight)
         biases.append(bias)
-    packed = []
-    for name, array in ((f"qkv_weight_{number}", np.concatenate(weights, axis=1)),
-                        (f"qkv_bias_{number}", np.concatenate(biases))):  # fmt: skip
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-        graph.register_initializer(value)
-        packed.append(value)
+    weight_value = add_constant(graph, f"qkv_weight_{number}", np.concatenate(weights, axis=1))
+    bias_value = add_constant(graph, f"qkv_bias_{number}", np.concatenate(biases))
     attention = _contrib(
         "Attention",
-        [source, packed[0], packed[1], node.inputs[4]],
+        [source, weight_value, bias_value, node.inputs[4]],
         like=node,
         attributes=[node.attributes[key] for key in ("num_heads", "scale", "mask_filter_value")],
     )
-    _replace(graph, node, [attention])
+    replace(graph, node, [attention])
     _drop_reshape_to_same(graph, attention.outputs[0])
 
 
@@ -127,7 +111,7 @@ def _fuse_residual(graph: ir.Graph, node: ir.Node) -> bool:
     if add is None or not _is_used_once(add.outputs[0]) or len(node.inputs) < 3:
         return False
     x, skip = add.inputs
-    if _constant(x) is not None or _constant(skip) is not None:
+    if constant(x) is not None or constant(skip) is not None:
         return False
     if _split_bias(x) is None and _split_bias(skip) is not None:
         x, skip = skip, x
@@ -140,7 +124,7 @@ def _fuse_residual(graph: ir.Graph, node: ir.Node) -> bool:
         like=node,
         attributes=[node.attributes["epsilon"]],
     )
-    _replace(graph, node, [fused])
+    replace(graph, node, [fused])
     return True
 
 
@@ -152,7 +136,7 @@ def _fuse_bias_gelu(graph: ir.Graph, node: ir.Node) -> None:
     approximate = node.attributes.get("approximate")
     tanh = approximate is not None and approximate.as_string() == "tanh"
     operator = "FastGelu" if tanh else "BiasGelu"
-    _replace(graph, node, [_contrib(operator, list(split), like=node, attributes=[])])
+    replace(graph, node, [_contrib(operator, list(split), like=node, attributes=[])])
 
 
 def _fuse_embedding(graph: ir.Graph, node: ir.Node) -> bool:
@@ -186,14 +170,14 @@ def _fuse_embedding(graph: ir.Graph, node: ir.Node) -> bool:
         attributes=[node.attributes["epsilon"]],
     )
     fused.resize_outputs(2)
-    _replace(graph, node, [*casts.values(), fused])
+    replace(graph, node, [*casts.values(), fused])
     return True
 
 
 def _summed_gathers(value: ir.Value | None) -> list[ir.Node] | None:
     """Return the Gather nodes that a tree of additions sums, or None if it sums anything else."""
     if (gather := _producer(value, "Gather")) is not None:
-        return [gather] if _constant(gather.inputs[0]) is not None else None
+        return [gather] if constant(gather.inputs[0]) is not None else None
     add = _producer(value, "Add")
     if add is None:
         return None
@@ -208,8 +192,8 @@ def _index_kind(value: ir.Value | None) -> str:
     if value.is_graph_input():
         return str(value.name)
     sliced = _producer(value, "Slice")
-    table = None if sliced is None else _constant(sliced.inputs[0])
-    starts = None if sliced is None else _constant(sliced.inputs[1])
+    table = None if sliced is None else constant(sliced.inputs[0])
+    starts = None if sliced is None else constant(sliced.inputs[1])
     if table is None or starts is None or np.any(starts != 0):
         return "other"
     return "positions" if np.array_equal(table.ravel(), np.arange(table.size)) else "other"

@@ -6,6 +6,8 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from numpy.typing import NDArray
 
+from jouleforge.converters.graph import add_constant, constant, replace
+
 _DOMAIN = "com.microsoft"
 
 
@@ -42,16 +44,10 @@ def quantize_weight(weight: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDA
 
 
 def _constant_weight(value: ir.Value | None) -> NDArray[np.floating] | None:
-    if value is None or value.const_value is None:
+    array = constant(value)
+    if array is None:
         return None
-    array = value.const_value.numpy()
     return array if array.ndim == 2 and np.issubdtype(array.dtype, np.floating) else None
-
-
-def _initializer(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:
-    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-    graph.register_initializer(value)
-    return value
 
 
 def _stored(graph: ir.Graph, weight: ir.Value) -> tuple[ir.Value, ir.Value] | None:
@@ -62,17 +58,9 @@ def _stored(graph: ir.Graph, weight: ir.Value) -> tuple[ir.Value, ir.Value] | No
     name = f"{weight.name}_int8"
     if name not in graph.initializers:
         quantized, scale = quantize_weight(array)
-        _initializer(graph, name, quantized)
-        _initializer(graph, f"{name}_scale", scale)
+        add_constant(graph, name, quantized)
+        add_constant(graph, f"{name}_scale", scale)
     return graph.initializers[name], graph.initializers[f"{name}_scale"]
-
-
-def _replace(graph: ir.Graph, old: ir.Node, new: list[ir.Node]) -> None:
-    new[-1].outputs[0].shape = old.outputs[0].shape
-    new[-1].outputs[0].type = old.outputs[0].type
-    ir.convenience.replace_nodes_and_values(
-        graph, old, [old], new, [old.outputs[0]], [new[-1].outputs[0]]
-    )
 
 
 def _quantize_matmul(graph: ir.Graph, node: ir.Node) -> None:
@@ -81,7 +69,7 @@ def _quantize_matmul(graph: ir.Graph, node: ir.Node) -> None:
     if stored is None:  # a product of two activations
         return
     fused = ir.Node(_DOMAIN, "DynamicQuantizeMatMul", [node.inputs[0], *stored], name=node.name)
-    _replace(graph, node, [fused])
+    replace(graph, node, [fused])
 
 
 def _quantize_attention(graph: ir.Graph, node: ir.Node) -> None:
@@ -115,4 +103,4 @@ def _quantize_attention(graph: ir.Graph, node: ir.Node) -> None:
         [node.attributes[key] for key in ("num_heads", "mask_filter_value")],
         name=node.name,
     )
-    _replace(graph, node, [quantize, fused])
+    replace(graph, node, [quantize, fused])

@@ -33,6 +33,11 @@ class Examples:
     dropped_labels: int
     """Labels left out because the task does not name them."""
 
+    @property
+    def tokenizer_inputs(self) -> list[str | tuple[str, str]]:
+        """Return the texts as `tokenizers` takes them: a string, or a pair of strings."""
+        return [text[0] if len(text) == 1 else (text[0], text[1]) for text in self.texts]
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

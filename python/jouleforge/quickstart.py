@@ -127,12 +127,7 @@ def _static_length(checkpoint: Checkpoint, task: Task, limit: int | None) -> int
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    texts = task.examples("test", limit=limit).texts
-    longest = max(
-        len(encoding.ids)
-        for encoding in tokenizer.encode_batch(
-            [text[0] if len(text) == 1 else (text[0], text[1]) for text in texts]
-        )
-    )
+    texts = task.examples("test", limit=limit).tokenizer_inputs
+    longest = max(len(encoding.ids) for encoding in tokenizer.encode_batch(texts))
     # Never below 128: the baseline is what most people run, padding to 128 at least.
     return next((length for length in fitting if length >= max(longest, 128)), fitting[-1])

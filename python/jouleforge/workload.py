@@ -135,7 +135,7 @@ def _tokenize(
     tokenizer: Tokenizer, examples: Examples, limit: int
 ) -> tuple[list[Encoding], int, float]:
     """Return the encodings, how many were cut, and the time it took in s."""
-    texts = [text[0] if len(text) == 1 else (text[0], text[1]) for text in examples.texts]
+    texts = examples.tokenizer_inputs
     tokenizer.no_truncation()
     started = time.monotonic()
     encodings = tokenizer.encode_batch(texts)
