@@ -1,9 +1,11 @@
 """Converters: from a fine-tuned checkpoint to an engine."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
@@ -18,6 +20,9 @@ from jouleforge.engine import Audit, CheckpointRef, Engine, Manifest, ParityStag
 from jouleforge.errors import InputError
 from jouleforge.modeling import load_model
 from jouleforge.recipe import Recipe
+
+# Fields of a recipe whose values a target offers.
+_CHOSEN = ("flavour", "attention", "provider", "rest", "quantizer")
 
 _log = logging.getLogger(__name__)
 
@@ -141,29 +146,36 @@ def _manifest(
 
 def _resolved(recipe: Recipe, target: ModuleType, checkpoint: Checkpoint) -> Recipe:
     """Return the recipe with the target's defaults for `auto`, after checking every choice."""
-    chosen: dict[str, object] = {}
-    for field, offered in (
-        ("precision", target.PRECISIONS),
-        ("flavour", target.FLAVOURS),
-        ("attention", target.ATTENTIONS),
-    ):
-        asked = getattr(recipe, field)
-        if asked in ("auto", "none"):
-            chosen[field] = offered[0] if offered else "none"
-        elif asked in offered:
-            chosen[field] = asked
-        else:
-            choices = ", ".join(offered) or "nothing: it has no such choice"
-            raise InputError(
-                f"the target {recipe.target} has no {field} {asked!r}; it offers {choices}"
-            )
+    if recipe.precision not in target.PRECISIONS:
+        raise InputError(
+            f"the target {recipe.target} has no precision {recipe.precision!r}; it offers "
+            f"{', '.join(target.PRECISIONS)}"
+        )
+    offered = target.choices(recipe.precision)
+    chosen = {field: _choice(recipe, field, offered.get(field, ())) for field in _CHOSEN}
     if recipe.max_length > checkpoint.max_length:
         raise InputError(
             f"max_length {recipe.max_length} is more than the {checkpoint.max_length} tokens "
             f"{checkpoint.name} was trained for"
         )
     chosen["max_length"] = recipe.max_length or checkpoint.max_length
-    return Recipe.model_validate({**recipe.model_dump(), **chosen})
+    resolved = Recipe.model_validate({**recipe.model_dump(), **chosen})
+    if reason := target.refusal(resolved):
+        raise InputError(reason)
+    return resolved
+
+
+def _choice(recipe: Recipe, field: str, offered: Sequence[str]) -> Any:
+    asked = getattr(recipe, field)
+    if asked in ("auto", "none"):
+        return offered[0] if offered else "none"
+    if asked not in offered:
+        choices = ", ".join(offered) or "nothing: it has no such choice"
+        raise InputError(
+            f"the target {recipe.target} with precision {recipe.precision} has no {field} "
+            f"{asked!r}; it offers {choices}"
+        )
+    return asked
 
 
 def _reference(checkpoint: Checkpoint, model: PreTrainedModel) -> CheckpointRef:

@@ -3,8 +3,12 @@
 A module defines
 
 * `SOURCE`: `"graph"` if it compiles an ONNX graph, `"module"` if it takes the PyTorch module;
-* `PRECISIONS`, `FLAVOURS`, `ATTENTIONS`: what it can be asked for, its default first;
+* `PRECISIONS`: what it can be asked for, its default first;
+* `choices(precision)`: for that precision, the values it offers of each field of the recipe that it
+  has (`flavour`, `attention`, `provider`, `rest`, `quantizer`), the default of each first;
+* `refusal(recipe)`: why it will not make this engine, and what to ask for instead; else None;
 * `write(source, recipe, folder)`: put the engine's files into the folder;
 * `answer(folder, recipe)`: a function from inputs to logits that runs what was written, with the
-  runtime's own Python interface and so independently of the harness.
+  runtime's own Python interface and so independently of the harness;
+* `evidence(folder, recipe, inputs)`: what the runtime says it executed on these inputs.
 """

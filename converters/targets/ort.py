@@ -1,5 +1,6 @@
 """ONNX Runtime: the graph is stored as it is, and compiled when it is loaded."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -8,14 +9,24 @@ import onnxruntime
 
 from jouleforge.converters.parity import Answer, Inputs, Logits
 from jouleforge.errors import GateError
-from jouleforge.recipe import Attention, Flavour, Precision, Recipe
+from jouleforge.recipe import Precision, Recipe
 
 SOURCE: Literal["graph"] = "graph"
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8-dynamic")
-FLAVOURS: tuple[Flavour, ...] = ("fused", "plain")
-ATTENTIONS: tuple[Attention, ...] = ()
 
 GRAPH = "model.onnx"
+
+
+def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
+    """Return what can be chosen of each field of the recipe."""
+    del precision
+    return {"flavour": ("fused", "plain")}
+
+
+def refusal(recipe: Recipe) -> str | None:
+    """Return why this engine is not made."""
+    del recipe
+    return None
 
 
 def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """PyTorch: the module itself, as a baseline that goes through the same harness as every engine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -8,12 +9,22 @@ from transformers import PreTrainedModel
 from jouleforge.checkpoint import Checkpoint
 from jouleforge.converters.parity import Answer, module_logits
 from jouleforge.modeling import load_model
-from jouleforge.recipe import Attention, Flavour, Precision, Recipe
+from jouleforge.recipe import Precision, Recipe
 
 SOURCE: Literal["module"] = "module"
 PRECISIONS: tuple[Precision, ...] = ("fp32",)
-FLAVOURS: tuple[Flavour, ...] = ()
-ATTENTIONS: tuple[Attention, ...] = ("sdpa", "eager")
+
+
+def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
+    """Return what can be chosen of each field of the recipe."""
+    del precision
+    return {"attention": ("sdpa", "eager")}
+
+
+def refusal(recipe: Recipe) -> str | None:
+    """Return why this engine is not made."""
+    del recipe
+    return None
 
 
 def write(source: PreTrainedModel, recipe: Recipe, folder: Path) -> None:

@@ -24,6 +24,13 @@ class Caveat(StrEnum):
     ROWS_LIMITED = "rows-limited"
     CLOCK = "clock"
     INT8_SATURATES = "int8-saturates"
+    PRECISION_NOT_HONOURED = "precision-not-honoured"
+    ATTENTION_NOT_FUSED = "attention-not-fused"
+    NODE_ELSEWHERE = "node-elsewhere"
+    TF32 = "tf32"
+    SLOW_PRECISION = "slow-precision"
+    DUPLICATE_ROWS = "duplicate-rows"
+    UNGATED = "ungated"
 
     @property
     def text(self) -> str:
@@ -52,5 +59,26 @@ _TEXTS = {
     Caveat.ROWS_LIMITED: "Only a sample of the split was used (a row limit was given).",
     Caveat.INT8_SATURATES: "This processor has no VNNI or AMX: INT8 products may saturate, "
     "so the INT8 answers can differ from, and be worse than, those on a newer processor.",
+    Caveat.PRECISION_NOT_HONOURED: "The runtime executes matrix products in another precision than "
+    "the engine was asked for; its audit says which.",
+    Caveat.ATTENTION_NOT_FUSED: "The runtime computes attention in separate steps where a fused "
+    "kernel was expected.",
+    Caveat.NODE_ELSEWHERE: "Some nodes ran on another device than the engine was asked for.",
+    Caveat.TF32: "FP32 products may be computed with TF32 factors (10 bits of mantissa).",
+    Caveat.SLOW_PRECISION: "This processor has no instructions for the engine's precision; it is "
+    "emulated, and slow.",
+    Caveat.DUPLICATE_ROWS: "Many of the calibration rows were the same text.",
+    Caveat.UNGATED: "The engine was converted without a task: its accuracy was not checked against "
+    "the checkpoint's before it was measured.",
     Caveat.CLOCK: "The kernel's clock source is slow or unstable; short latencies are unreliable.",
 }
+
+ALLOWABLE = (
+    Caveat.PRECISION_NOT_HONOURED,
+    Caveat.ATTENTION_NOT_FUSED,
+    Caveat.NODE_ELSEWHERE,
+    Caveat.TF32,
+    Caveat.SLOW_PRECISION,
+    Caveat.DUPLICATE_ROWS,
+)
+"""What fails a conversion unless it is allowed; once allowed, it stays with every measurement."""

@@ -26,7 +26,7 @@ from jouleforge.errors import InputError, JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.jobs import ConvertJob, MeasureJob
 from jouleforge.measurement import Block, Measurement, Schedule, WorkloadSpec, read_measurements
-from jouleforge.recipe import Attention, Flavour, Precision, Recipe
+from jouleforge.recipe import Recipe
 from jouleforge.task import Task
 
 RESULTS = "results.jsonl"
@@ -37,14 +37,9 @@ class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Cell(_Stored):
-    """One row of the study's table: an engine, and how its batches are made."""
+class Cell(Recipe):
+    """One row of the study's table: how its engine is made, and how its batches are."""
 
-    target: str
-    precision: Precision = "fp32"
-    flavour: Flavour | Literal["auto"] = "auto"
-    attention: Attention | Literal["auto"] = "auto"
-    max_length: Annotated[int, Field(ge=0)] = 0
     padding: str = "sorted"
     batch_size: Annotated[int, Field(ge=1)] | Literal["study"] = "study"
 
