@@ -1,6 +1,7 @@
 """Fixtures: tiny checkpoints of every supported family, engines made of them, and real data."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,11 @@ MakeEngine = Callable[..., Engine]
 
 # Nothing in the test suite may ask a hub for anything.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+# A shell starts background jobs with Ctrl-C ignored, and programs that tests start and interrupt
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

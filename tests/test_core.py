@@ -183,7 +183,10 @@ def interrupt(call: str, number: signal.Signals, *, warmup_s: float = 0.0) -> tu
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         child.send_signal(number)
-        output, _ = child.communicate(timeout=60)
+        try:
+            output, _ = child.communicate(timeout=60)
+        finally:
+            child.kill()
         return output, child.returncode
 
 
