@@ -1,51 +1,97 @@
-"""Audit: what an engine consists of, read from what was written rather than from what was asked."""
+"""Audit: what an engine executes, from the runtime's own evidence, against what was asked for."""
 
 from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
-import onnx
-
-from jouleforge.engine import Audit
+from jouleforge.caveats import Caveat
+from jouleforge.converters.evidence import Evidence, Product
 from jouleforge.errors import GateError
+from jouleforge.proof import Audit
 from jouleforge.recipe import Recipe
 
-_FUSED_ATTENTION = ("Attention", "QAttention", "MultiHeadAttention")
-_INT8_MATMULS = ("DynamicQuantizeMatMul", "QAttention", "MatMulInteger")
-_FLOAT_MATMULS = ("MatMul", "Gemm", "Attention")
+# The head's products are the rest: small, and in float32 in every precision.
+_ENOUGH = 0.95
 
 
-def audit_graph(graph: onnx.ModelProto, recipe: Recipe, *, layers: int) -> Audit:
-    """Return what the graph consists of.
+def judge(evidence: Evidence, recipe: Recipe, *, layers: int) -> Audit:
+    """Return what the runtime executes.
 
     Raises:
-        GateError: The graph is not what the recipe asks for: an attention that was not fused, or
-            a precision that reached no layer.
+        GateError: It is not what the recipe asks for, and the recipe does not allow that.
     """
-    operators = Counter(node.op_type for node in graph.graph.node)
-    fused = sum(operators[name] for name in _FUSED_ATTENTION)
-    softmax = operators["Softmax"]
-    int8 = sum(operators[name] for name in _INT8_MATMULS)
-    if recipe.flavour == "fused" and fused != layers:
+    findings = dict(_findings(evidence, recipe, layers))
+    refused = {name: text for name, text in findings.items() if name not in recipe.allow}
+    if refused:
         raise GateError(
-            f"{fused} of {layers} attentions were fused; use --flavour plain for this architecture"
+            f"the audit failed: {'; '.join(refused.values())} (as {evidence.source} shows). Pass "
+            f"--allow {' --allow '.join(refused)} to accept that and have it recorded. No engine "
+            "was written."
         )
-    if recipe.precision == "int8-dynamic" and int8 < layers:
-        raise GateError(f"only {int8} matrix products of {layers} layers became INT8")
-    names = [name for name in _FUSED_ATTENTION if operators[name]]
+    work: Counter[str] = Counter()
+    for product in evidence.products:
+        work[product.provider] += product.multiply_adds
     return Audit(
-        operators=dict(sorted(operators.items())),
-        attention=" + ".join(names) if names else "MatMul-Softmax-MatMul",
-        attention_layers=fused or softmax,
-        int8_matmuls=int8,
-        float_matmuls=sum(operators[name] for name in _FLOAT_MATMULS),
+        source=evidence.source,
+        shares=evidence.shares(),
+        weighted_shares=evidence.shares(weighted=True),
+        providers={name: count / (work.total() or 1) for name, count in sorted(work.items())},
+        layers=layers,
+        fused_attentions=evidence.fused_attentions,
+        operators=dict(sorted(evidence.operators.items())),
+        tf32=evidence.tf32,
+        allowed=findings,
     )
 
 
-def audit_module(attention: str, *, layers: int) -> Audit:
-    """Return what a PyTorch module computes its attention with."""
-    return Audit(
-        operators={},
-        attention=attention,
-        attention_layers=layers,
-        int8_matmuls=0,
-        float_matmuls=0,
-    )
+def _findings(evidence: Evidence, recipe: Recipe, layers: int) -> Iterator[tuple[Caveat, str]]:
+    """Give everything that was asked for and not done."""
+    wanted = "int8" if recipe.precision == "int8-dynamic" else recipe.precision
+    share = _share(evidence, recipe, wanted)
+    if share < _ENOUGH:
+        ran = ", ".join(
+            f"{name} {part:.1%}" for name, part in evidence.shares(weighted=True).items()
+        )
+        yield (
+            Caveat.PRECISION_NOT_HONOURED,
+            f"only {share:.1%} of the layers' multiply-adds ran in {wanted}, though the engine was "
+            f"asked for it (products with a weight: {ran or 'none'})",
+        )
+    if _expects_fused(recipe) and evidence.fused_attentions != layers:
+        yield (
+            Caveat.ATTENTION_NOT_FUSED,
+            f"{evidence.fused_attentions} of {layers} attentions were fused",
+        )
+    if evidence.elsewhere:
+        named = ", ".join(evidence.elsewhere[:3])
+        yield (
+            Caveat.NODE_ELSEWHERE,
+            f"{len(evidence.elsewhere)} nodes ran on another device than asked for: {named}",
+        )
+    if evidence.tf32 and not recipe.tf32:
+        yield Caveat.TF32, "FP32 products may be computed with TF32 factors"
+
+
+def _expects_fused(recipe: Recipe) -> bool:
+    return recipe.flavour == "fused" or recipe.attention == "sdpa" or recipe.target == "trt"
+
+
+def _share(evidence: Evidence, recipe: Recipe, wanted: str) -> float:
+    """Return the share of the products with a weight, but for those kept in float, in `wanted`."""
+    counted = [
+        product for product in evidence.products if product.weighted and not _kept(product, recipe)
+    ]
+    total = sum(product.multiply_adds for product in counted)
+    right = sum(product.multiply_adds for product in counted if _is(product, wanted))
+    return right / total if total else 1.0
+
+
+def _is(product: Product, wanted: str) -> bool:
+    return product.precision == wanted or {product.precision, wanted} == {"fp32", "tf32"}
+
+
+def _kept(product: Product, recipe: Recipe) -> bool:
+    if isinstance(recipe.keep_float, str):
+        return False
+    region = product.name.partition("/")[0]
+    return any(fnmatchcase(region, pattern) for pattern in recipe.keep_float)

@@ -14,7 +14,7 @@ import onnx_ir
 import torch
 from transformers import PreTrainedModel
 
-from jouleforge.converters import attention, fusion
+from jouleforge.converters import attention, fusion, naming
 from jouleforge.errors import GateError
 from jouleforge.recipe import Flavour
 
@@ -93,6 +93,7 @@ def export(
             ) from error
     assert program is not None, "dynamo=True returns a program"
     graph = program.model
+    naming.name_nodes(graph.graph)
     if flavour == "fused":
         fusion.fuse(graph)
     return _finish(graph)

@@ -6,7 +6,8 @@ on the left and with holes, of odd and even lengths, one row, one token, and the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from jouleforge.checkpoint import TaskKind
-from jouleforge.engine import ParityStage
 from jouleforge.errors import GateError
+from jouleforge.proof import ParityStage
+from jouleforge.recipe import Recipe
 
 Inputs = dict[str, NDArray[np.int64]]
 Logits = NDArray[np.float32]
@@ -53,6 +55,16 @@ EXACT = Bound("max_abs_error", absolute=1e-4, relative=1e-4)
 # enough is decided on the task's own data.
 QUANTIZED = Bound("rms_error", absolute=0.02, relative=0.5)
 
+# Ten bits of mantissa move a logit by some thousandths, seven by some hundredths.
+_BOUNDS = {
+    "fp32": EXACT,
+    "fp16": Bound("rms_error", absolute=0.005, relative=0.02),
+    "bf16": Bound("rms_error", absolute=0.02, relative=0.1),
+    "int8": QUANTIZED,
+    "int8-dynamic": QUANTIZED,
+    "fp8": QUANTIZED,
+}
+
 
 def make_cases(
     tokenizer: Tokenizer, inputs: tuple[str, ...], *, max_length: int, pad_id: int
@@ -74,6 +86,32 @@ def make_cases(
         if length <= max_length
     ]
     return [_named(ids, mask, inputs) for ids, mask in batches]
+
+
+def bound(recipe: Recipe) -> Bound:
+    """Return how far an engine of this recipe may be from the module."""
+    return _BOUNDS[recipe.precision]
+
+
+def store(file: Path, cases: Sequence[Inputs], expected: Sequence[Logits]) -> None:
+    """Write inputs and the logits they must give, so that an engine can be checked again."""
+    arrays: dict[str, NDArray[Any]] = {
+        f"{i}/{name}": array for i, case in enumerate(cases) for name, array in case.items()
+    }
+    arrays |= {f"{i}/logits": logits for i, logits in enumerate(expected)}
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def load(file: Path) -> tuple[list[Inputs], list[Logits]]:
+    """Return what `store` wrote."""
+    with np.load(file, allow_pickle=False) as stored:
+        batches: dict[int, dict[str, NDArray[Any]]] = {}
+        for key in stored.files:
+            number, _, name = key.partition("/")
+            batches.setdefault(int(number), {})[name] = stored[key]
+    ordered = [batches[number] for number in sorted(batches)]
+    expected = [batch.pop("logits") for batch in ordered]
+    return ordered, expected
 
 
 def module_logits(model: PreTrainedModel, case: Inputs) -> Logits:

@@ -7,9 +7,8 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from jouleforge.checkpoint import Checkpoint
+from jouleforge.engine import TOKENIZER
 from jouleforge.errors import InputError
-
-FILE = "tokenizer/tokenizer.json"
 
 
 def store(checkpoint: Checkpoint, folder: Path) -> Tokenizer:
@@ -31,7 +30,7 @@ def store(checkpoint: Checkpoint, folder: Path) -> Tokenizer:
     if not tokenizer.is_fast:
         raise InputError(f"{checkpoint.path} has only a slow tokenizer; expected tokenizer.json")
     tokenizer.save_pretrained(folder / "tokenizer")
-    file = folder / FILE
+    file = folder / TOKENIZER
     fast = Tokenizer.from_file(str(file))
     fast.no_padding()
     fast.no_truncation()

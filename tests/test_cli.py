@@ -117,7 +117,7 @@ def test_quickstart_on_ones_own_checkpoint(
         (["convert", "/nowhere", "-o", "{tmp}/e", "--target", "ort"], "no checkpoint folder at"),
         (["convert", "{bert}", "-o", "{tmp}/e", "--target", "tflite"], "choose from ort, pytorch"),
         (["convert", "{bert}", "-o", "{tmp}/e", "--target", "ort", "--precision", "int3"],
-         "precision: Input should be 'fp32' or 'int8-dynamic', found 'int3'"),
+         "precision: Input should be 'fp32', 'fp16', 'bf16', 'int8', 'int8-dynamic' or 'fp8'"),
         (["convert", "{bert}", "-o", "{tmp}/e", "--target", "ort", "--flavour", "sweet"],
          "flavour"),
         (["convert", "{bert}", "-o", "{tmp}", "--target", "ort"], "--force"),
@@ -233,7 +233,7 @@ def test_failed_parity_exits_with_4(
 ) -> None:
     from jouleforge.converters import parity
 
-    monkeypatch.setattr(parity, "EXACT", parity.Bound("max_abs_error", -1.0, 0.0))
+    monkeypatch.setitem(parity._BOUNDS, "fp32", parity.Bound("max_abs_error", -1.0, 0.0))
     done = call("convert", make_checkpoint("bert"), "-o", tmp_path / "e", "--target", "pytorch")
     assert done.exit_code == 4
     assert "No engine was written" in done.output

@@ -1,4 +1,4 @@
-"""Precision: ONNX to ONNX. Targets compile what is written here and choose nothing themselves."""
+"""INT8 with dynamic activations: the operators ONNX Runtime is fast with, written directly."""
 
 import numpy as np
 import onnx
@@ -7,6 +7,7 @@ import onnx_ir.passes.common as common
 from numpy.typing import NDArray
 
 from jouleforge.converters.graph import add_constant, constant, replace
+from jouleforge.converters.precision.weights import quantize_weight
 
 _DOMAIN = "com.microsoft"
 
@@ -30,17 +31,6 @@ def quantize_dynamic(proto: onnx.ModelProto) -> onnx.ModelProto:
     common.RemoveUnusedNodesPass()(model)
     common.TopologicalSortPass()(model)
     return ir.to_proto(model)
-
-
-def quantize_weight(weight: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return a weight of shape (in, out) as INT8, and the scale of each output channel.
-
-    Symmetric: zero is exact, and the range is ±127, so that the negation of a weight is a weight.
-    """
-    bound = np.abs(weight).max(axis=0).astype(np.float32)
-    scale = np.where(bound > 0, bound / 127, 1.0).astype(np.float32)
-    quantized = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
-    return quantized, scale
 
 
 def _constant_weight(value: ir.Value | None) -> NDArray[np.floating] | None:

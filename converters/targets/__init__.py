@@ -11,4 +11,10 @@ A module defines
 * `answer(folder, recipe)`: a function from inputs to logits that runs what was written, with the
   runtime's own Python interface and so independently of the harness;
 * `evidence(folder, recipe, inputs)`: what the runtime says it executed on these inputs.
+
+A target of graphs also defines
+
+* `TYPED`: whether the graph's own types decide the float precision, or an option of the runtime;
+* `profile(recipe)`: the form of Q/DQ nodes it is fast with;
+* `watch(folder, recipe, tensors)`: a function from inputs to inner tensors of what was written.
 """

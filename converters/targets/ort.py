@@ -1,32 +1,75 @@
 """ONNX Runtime: the graph is stored as it is, and compiled when it is loaded."""
 
-from collections.abc import Mapping
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import onnx
 import onnxruntime
 
-from jouleforge.converters.parity import Answer, Inputs, Logits
-from jouleforge.errors import GateError
+from jouleforge.converters import interpreter
+from jouleforge.converters.evidence import Evidence, Product
+from jouleforge.converters.parity import Answer, Inputs
+from jouleforge.converters.precision import Profile
+from jouleforge.engine import GRAPH
+from jouleforge.errors import MissingError
 from jouleforge.recipe import Precision, Recipe
 
 SOURCE: Literal["graph"] = "graph"
-PRECISIONS: tuple[Precision, ...] = ("fp32", "int8-dynamic")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8-dynamic", "int8", "fp16", "bf16")
 
-GRAPH = "model.onnx"
+TYPED = True
+"""Whether the types of the graph decide the precision."""
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_INT8 = frozenset(
+    {"DynamicQuantizeMatMul", "QAttention", "MatMulInteger", "MatMulIntegerToFloat",
+     "QLinearMatMul", "QGemm"}
+)  # fmt: skip
+_FLOAT = frozenset({"MatMul", "FusedMatMul", "Gemm", "FusedGemm"})
+_ATTENTION = frozenset({"Attention", "QAttention", "MultiHeadAttention"})
+_TYPES = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
 def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
     """Return what can be chosen of each field of the recipe."""
-    del precision
-    return {"flavour": ("fused", "plain")}
+    if precision == "int8":
+        return {"flavour": ("plain",), "provider": ("cpu", "cuda"), "rest": ("fp32",),
+                "quantizer": ("own", "nncf")}  # fmt: skip
+    if precision == "int8-dynamic":
+        return {"flavour": ("fused", "plain"), "provider": ("cpu", "cuda")}
+    low = precision in ("fp16", "bf16")
+    return {
+        "flavour": ("fused", "plain"),
+        "provider": ("cuda", "cpu") if low else ("cpu", "cuda"),
+    }
 
 
 def refusal(recipe: Recipe) -> str | None:
     """Return why this engine is not made."""
-    del recipe
+    if recipe.compiled:
+        return "only the target pytorch can be compiled; leave --compiled out"
+    if recipe.provider == "cuda" and recipe.precision.startswith("int8"):
+        return (
+            "ONNX Runtime's CUDA provider has no INT8 kernels for Q/DQ graphs: it would compute in "
+            "float, more slowly than FP16. Use --target trt for INT8 on NVIDIA, or --precision "
+            "fp16 with --provider cuda"
+        )
+    if recipe.precision == "bf16" and recipe.provider == "cpu":
+        return (
+            "ONNX Runtime's CPU provider has no BF16 kernels; use --target ov or --target pytorch "
+            "for BF16 on a CPU, or --provider cuda"
+        )
     return None
+
+
+def profile(recipe: Recipe) -> Profile:
+    """Return the form of Q/DQ nodes that ONNX Runtime has fast kernels for."""
+    del recipe
+    return "x86"
 
 
 def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
@@ -36,34 +79,84 @@ def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
 
 
 def answer(folder: Path, recipe: Recipe) -> Answer:
-    """Return a function that runs the stored graph."""
+    """Return a function that runs the stored graph where the recipe says.
+
+    Raises:
+        MissingError: ONNX Runtime here has no such provider.
+    """
+    return interpreter.answer(folder / GRAPH, provider=_provider(recipe))
+
+
+def watch(folder: Path, recipe: Recipe, tensors: list[str]) -> interpreter.Watch:
+    """Return a function from inputs to inner tensors of the stored graph."""
     del recipe
-    return _session_answer(folder / GRAPH)
+    return interpreter.watch(onnx.load(folder / GRAPH), tensors)
 
 
-def answer_graph(graph: onnx.ModelProto) -> Answer:
-    """Return a function that runs a graph in memory; the exporter's check for every target."""
-    return _session_answer(graph.SerializeToString())
-
-
-def _session_answer(source: Path | bytes) -> Answer:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
+def evidence(folder: Path, recipe: Recipe, inputs: Inputs) -> Evidence:
+    """Return what ONNX Runtime's profiler says of one run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(scratch, "run"))
         session = onnxruntime.InferenceSession(
-            source if isinstance(source, bytes) else str(source),
-            options,
-            providers=["CPUExecutionProvider"],
+            str(folder / GRAPH), options, providers=[_provider(recipe)]
         )
-    # onnxruntime's exceptions have no common base but Exception itself.
-    except Exception as error:
-        raise GateError(f"ONNX Runtime does not load the graph: {error}") from error
+        session.run(None, inputs)
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    kernels = [event for event in events if event["name"].endswith("_kernel_time")]
+    wanted = _PROVIDERS["cuda" if recipe.provider == "cuda" else "cpu"]
+    operators = Counter(event["args"]["op_name"] for event in kernels)
+    return Evidence(
+        source="ONNX Runtime's profile of one run",
+        products=tuple(product for event in kernels for product in _products(event)),
+        fused_attentions=sum(operators[name] for name in _ATTENTION),
+        operators=dict(operators),
+        elsewhere=tuple(_name(event) for event in kernels if event["args"]["provider"] != wanted),
+    )
 
-    def run(inputs: Inputs) -> Logits:
-        try:
-            logits: Logits = session.run(["logits"], inputs)[0]
-        except Exception as error:
-            raise GateError(f"ONNX Runtime failed to run the graph: {error}") from error
-        return logits
 
-    return run
+def _provider(recipe: Recipe) -> str:
+    name = _PROVIDERS["cuda" if recipe.provider == "cuda" else "cpu"]
+    if name not in onnxruntime.get_available_providers():
+        raise MissingError(
+            f"ONNX Runtime {onnxruntime.__version__} has no {name}: on a machine with an NVIDIA "
+            "GPU, install onnxruntime-gpu instead of onnxruntime (pip install 'jouleforge[gpu]')"
+        )
+    return name
+
+
+def _name(event: dict[str, Any]) -> str:
+    return str(event["name"]).removesuffix("_kernel_time")
+
+
+def _products(event: dict[str, Any]) -> Iterator[Product]:
+    """Give the matrix products of one kernel: two factors, or a whole attention."""
+    operator, provider = event["args"]["op_name"], event["args"]["provider"]
+    if operator not in _INT8 | _FLOAT | _ATTENTION:
+        return
+    # Weights that were packed for a kernel are not among the inputs any more.
+    shapes = [next(iter(tensor.items())) for tensor in event["args"]["input_type_shape"]]
+    ((_, out),) = event["args"]["output_type_shape"][0].items()
+    kind, left = shapes[0]
+    precision = "int8" if operator in _INT8 else _TYPES.get(kind, kind)
+    where = {value: key for key, value in _PROVIDERS.items()}.get(provider, provider)
+    name = _name(event)
+    rows, depth, columns = _volume(left[:-1]), left[-1], out[-1]
+    if operator not in _ATTENTION:
+        factors = [shape for _, shape in shapes if len(shape) >= 2]
+        weighted = len(factors) < 2 or len(factors[1]) == 2
+        yield Product(name, precision, weighted, rows * depth * columns, where)
+        return
+    if operator != "MultiHeadAttention":
+        yield Product(name, precision, True, rows * depth * 3 * columns, where)
+    inner = "fp32" if precision == "int8" else precision
+    yield Product(f"{name}:scores", inner, False, 2 * rows * left[1] * columns, where)
+
+
+def _volume(sizes: list[int]) -> int:
+    volume = 1
+    for size in sizes:
+        volume *= size
+    return volume

@@ -1,7 +1,8 @@
 """Find the inference engine that answers with the fewest joules, and prove it.
 
 `convert` makes an engine of a checkpoint, `measure` runs it over a task's texts, `study` does both
-for many, `compare` puts the measurements side by side, and `write_report` prints them.
+for many, `compare` puts the measurements side by side, and `write_report` prints them. `verify`
+checks an engine again, and `explain` says where its values part from the checkpoint's.
 """
 
 import importlib
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jouleforge.comparison import compare
     from jouleforge.converters import convert
+    from jouleforge.converters.explanation import explain
+    from jouleforge.converters.verification import verify
     from jouleforge.doctor import examine
     from jouleforge.measurement import read_measurements
     from jouleforge.protocol import measure
@@ -24,10 +27,12 @@ _PLACES = {
     "Recipe": ("jouleforge.recipe", "Recipe"),
     "compare": ("jouleforge.comparison", "compare"),
     "convert": ("jouleforge.converters", "convert"),
+    "explain": ("jouleforge.converters.explanation", "explain"),
     "examine": ("jouleforge.doctor", "examine"),
     "measure": ("jouleforge.protocol", "measure"),
     "read_measurements": ("jouleforge.measurement", "read_measurements"),
     "study": ("jouleforge.studies", "run_study"),
+    "verify": ("jouleforge.converters.verification", "verify"),
     "write_report": ("jouleforge.reports", "write_report"),
 }
 
@@ -36,9 +41,11 @@ __all__ = [
     "compare",
     "convert",
     "examine",
+    "explain",
     "measure",
     "read_measurements",
     "study",
+    "verify",
     "write_report",
 ]
 

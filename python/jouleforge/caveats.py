@@ -78,7 +78,6 @@ ALLOWABLE = (
     Caveat.ATTENTION_NOT_FUSED,
     Caveat.NODE_ELSEWHERE,
     Caveat.TF32,
-    Caveat.SLOW_PRECISION,
     Caveat.DUPLICATE_ROWS,
 )
 """What fails a conversion unless it is allowed; once allowed, it stays with every measurement."""

@@ -93,38 +93,131 @@ def doctor(
 def convert(
     checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new engine.")],
-    target: Annotated[str, typer.Option(help="Runtime: ort, pytorch.")],
-    precision: Annotated[str, typer.Option(help="fp32, int8-dynamic.")] = "fp32",
+    target: Annotated[str, typer.Option(help="Runtime: ort, ov, pytorch, trt.")],
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16, bf16, int8, int8-dynamic, fp8.")
+    ] = "fp32",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="The checkpoint's task: gives calibration rows, and the metric that must be kept."
+        ),
+    ] = "",
+    rest: Annotated[
+        str, typer.Option(help="What INT8 and FP8 engines compute the rest in: fp32, fp16, bf16.")
+    ] = "auto",
     flavour: Annotated[str, typer.Option(help="Form of a graph: auto, fused, plain.")] = "auto",
     attention: Annotated[
         str, typer.Option(help="Attention of a PyTorch engine: auto, sdpa, eager.")
     ] = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compile a PyTorch engine with torch.compile.")
+    ] = False,
+    provider: Annotated[
+        str, typer.Option(help="Where ONNX Runtime executes: auto, cpu, cuda.")
+    ] = "auto",
     max_length: Annotated[
         int, typer.Option(min=0, help="Longest sequence in tokens; 0 is the checkpoint's limit.")
     ] = 0,
+    quantizer: Annotated[
+        str, typer.Option(help="Who places the Q/DQ nodes of INT8: auto, own, nncf.")
+    ] = "auto",
+    calibrator: Annotated[
+        str,
+        typer.Option(help="minmax, percentile:P, entropy, mse, or auto: the best of them."),
+    ] = "auto",
+    calibration_rows: Annotated[int, typer.Option(min=1, help="Rows to calibrate on.")] = 256,
+    calibration_seed: Annotated[int, typer.Option(help="Seed of the rows' sample.")] = 0,
+    smoothquant: Annotated[
+        str, typer.Option(help="Migration strength from 0 to 1, auto to search it, or off.")
+    ] = "off",
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Region that stays in float (repeat; * stands for any text), or auto: as few as "
+            "the gate asks for."
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points the task's metric may lose.")
+    ] = 1.0,
+    max_changed: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the decisions that may change.")
+    ] = 0.05,
+    selection_rows: Annotated[
+        int, typer.Option(min=1, help="Rows of the selection split that the gate looks at.")
+    ] = 512,
+    tf32: Annotated[bool, typer.Option("--tf32", help="TensorRT: TF32 in FP32 products.")] = False,
+    buckets: Annotated[
+        list[int] | None,
+        typer.Option("--bucket", help="TensorRT: longest sequence of a profile (repeat)."),
+    ] = None,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="TensorRT: largest batch of the profiles.")
+    ] = 64,
+    version_compatible: Annotated[
+        bool,
+        typer.Option("--version-compatible", help="TensorRT: a plan for later minor versions too."),
+    ] = False,
+    lean: Annotated[
+        bool,
+        typer.Option("--lean", help="TensorRT: leave the lean runtime out of such a plan."),
+    ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Finding of the audit to accept and record (repeat)."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an engine that is there.")
     ] = False,
     allow_pickle: PickleOption = False,
 ) -> None:
     """Convert a fine-tuned checkpoint into an engine, after checking that both answer alike."""
+    given = dict(locals())
     from jouleforge.converters import convert as convert_checkpoint
     from jouleforge.progress import logged_steps
+    from jouleforge.recipe import Recipe
+    from jouleforge.terminal import print_engine
 
-    recipe = _recipe(
-        target=target,
-        precision=precision,
-        flavour=flavour,
-        attention=attention,
-        max_length=max_length,
-    )
+    # Every choice of a recipe is an option of the same name.
+    choices = {name: given[name] for name in Recipe.model_fields if given[name] is not None}
+    recipe = _checked(Recipe, **choices)
     with logged_steps():
-        engine = convert_checkpoint(checkpoint, recipe, out, force=force, allow_pickle=allow_pickle)
-    last = engine.manifest.parity[-1]
+        engine = convert_checkpoint(
+            checkpoint, recipe, out, task=task or None, force=force, allow_pickle=allow_pickle
+        )
+    print_engine(engine)
+
+
+@app.command()
+@_reported
+def verify(engine: Annotated[Path, typer.Argument(help="Folder of an engine.")]) -> None:
+    """Check an engine's files against their digests, and its answers against the checkpoint's."""
+    from jouleforge.converters.verification import verify as verify_engine
+
+    found = verify_engine(engine)
     typer.echo(
-        f"{engine.path}: {engine.name}; {last.decisions_equal} of {last.rows} decisions as the "
-        f"checkpoint's, largest difference of a logit {last.max_abs_error:.2g}"
+        f"{engine}: every file is as it was written; {found.decisions_equal} of {found.rows} "
+        f"decisions as the checkpoint's, largest difference of a logit {found.max_abs_error:.2g}"
     )
+
+
+@app.command()
+@_reported
+def explain(
+    engine: Annotated[Path, typer.Argument(help="Folder of an engine.")],
+    checkpoint: Annotated[
+        str, typer.Option(help="The checkpoint it was made from, if it is not found by name.")
+    ] = "",
+    task: Annotated[
+        str, typer.Option(help="Compare on this task's texts; else on the parity inputs.")
+    ] = "",
+) -> None:
+    """Say layer by layer how far an engine's values are from its checkpoint's; where they part."""
+    from jouleforge.converters.explanation import explain as explain_engine
+    from jouleforge.terminal import print_explanation
+
+    print_explanation(explain_engine(engine, checkpoint=checkpoint or None, task=task or None))
 
 
 @app.command()
@@ -136,7 +229,7 @@ def measure(
     split: Annotated[str, typer.Option(help="calibration, selection, test.")] = "test",
     batch: Annotated[int, typer.Option(min=1, help="Examples in a batch.")] = 32,
     padding: Annotated[
-        str, typer.Option(help="static:N, longest, sorted, or bucket:N,M,… (tokens).")
+        str, typer.Option(help="static:N, longest, sorted, exact, or bucket:N,M,… (tokens).")
     ] = "sorted",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     duration: Annotated[
@@ -254,12 +347,6 @@ def quickstart(
     typer.echo(f"report: {plan.report.resolve()}")
     if result.failures:
         raise typer.Exit(result.failures[0].exit_code)
-
-
-def _recipe(**choices: Any) -> Any:
-    from jouleforge.recipe import Recipe
-
-    return _checked(Recipe, **choices)
 
 
 def _checked(model: Any, **values: Any) -> Any:

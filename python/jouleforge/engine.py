@@ -15,10 +15,15 @@ from jouleforge import digest
 from jouleforge.checkpoint import TaskKind
 from jouleforge.environment import Environment
 from jouleforge.errors import InputError
+from jouleforge.proof import Audit, CalibrationRecord, Gate, ParityStage
 from jouleforge.recipe import Recipe
 
 MANIFEST = "engine.json"
-SCHEMA_VERSION: Literal[1] = 1
+GRAPH = "model.onnx"
+TOKENIZER = "tokenizer/tokenizer.json"
+PARITY = "parity.npz"
+"""The inputs an engine was checked with, and the logits it had to give."""
+SCHEMA_VERSION: Literal[2] = 2
 
 
 class _Stored(BaseModel):
@@ -45,39 +50,10 @@ class CheckpointRef(_Stored):
     parameters: int
 
 
-class ParityStage(_Stored):
-    """One comparison of logits against the eager float32 module on the same inputs."""
-
-    name: str
-    cases: int
-    """Input batches: padded right, left and with holes, odd lengths, batch 1, single tokens."""
-    rows: int
-    max_abs_error: float
-    rms_error: float
-    bounded: Literal["max_abs_error", "rms_error"]
-    """Which of the two errors must not pass the tolerance."""
-    tolerance: float
-    """Largest error allowed, in units of the logits."""
-    decisions_equal: int
-    """Rows whose decisions are the same as the reference's."""
-
-
-class Audit(_Stored):
-    """What the written engine consists of; see `converters.audit`."""
-
-    operators: dict[str, int]
-    """Count of each operator of the graph; empty for a module."""
-    attention: str
-    """How attention is computed, as found in the engine rather than as asked for."""
-    attention_layers: int
-    int8_matmuls: int
-    float_matmuls: int
-
-
 class Manifest(_Stored):
     """Content of `engine.json`."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     created_at: str
     recipe: Recipe
     checkpoint: CheckpointRef
@@ -86,6 +62,9 @@ class Manifest(_Stored):
     max_length: int
     pad_id: int
     parity: tuple[ParityStage, ...]
+    gate: Gate | None
+    """The check on the task's selection split; `None` if no task was given."""
+    calibration: CalibrationRecord | None
     audit: Audit
     built_on: Environment
     files: dict[str, str]

@@ -32,6 +32,7 @@ _TELLING_FLAGS = (
     "amx_bf16",
     "asimd",
     "asimddp",
+    "asimdhp",
     "i8mm",
     "bf16",
     "sve",

@@ -130,13 +130,18 @@ class Decoder:
         return [self.known[name] for name in names if name in self.known], len(others)
 
 
-def sample(texts: Sequence[Text], size: int) -> list[Text]:
-    """Return that many texts, or all if there are fewer: the smallest by hash, in their order."""
-    return sorted(heapq.nsmallest(size, texts, key=_hash_order), key=lambda text: text.row)
+def sample(texts: Sequence[Text], size: int, *, seed: int = 0) -> list[Text]:
+    """Return that many texts, or all if there are fewer, in their order.
 
+    They are the smallest by hash, so that a larger sample holds the smaller ones; another seed is
+    another hash.
+    """
 
-def _hash_order(text: Text) -> tuple[bytes, int]:
-    return text.key, text.row
+    def order(text: Text) -> tuple[bytes, int]:
+        salted = hashlib.sha256(f"{seed}".encode() + text.key).digest() if seed else text.key
+        return salted, text.row
+
+    return sorted(heapq.nsmallest(size, texts, key=order), key=lambda text: text.row)
 
 
 def _key(strings: tuple[str, ...]) -> bytes:

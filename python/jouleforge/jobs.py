@@ -34,6 +34,8 @@ class ConvertJob(_Stored):
     checkpoint: str
     recipe: Recipe
     engine: Path
+    task: str | None
+    """Where calibration rows and the gate's rows come from."""
     allow_pickle: bool = False
 
     def run(self) -> None:
@@ -41,7 +43,12 @@ class ConvertJob(_Stored):
         from jouleforge.converters import convert
 
         convert(
-            self.checkpoint, self.recipe, self.engine, force=True, allow_pickle=self.allow_pickle
+            self.checkpoint,
+            self.recipe,
+            self.engine,
+            task=self.task,
+            force=True,
+            allow_pickle=self.allow_pickle,
         )
 
 

@@ -43,10 +43,12 @@ class WorkloadSpec(_Stored):
     split: Literal["calibration", "selection", "test"] = "test"
     batch_size: Annotated[int, Field(ge=1)] = 32
     padding: str = "sorted"
-    """Padding policy: `static:N`, `longest`, `sorted` or `bucket:N,N,…`."""
+    """Padding policy: `static:N`, `longest`, `sorted`, `exact` or `bucket:N,N,…`."""
     order_seed: int = 0
     limit: int | None = None
     """Use a fixed sample of that many rows; `None` is all of them."""
+    sample_seed: int = 0
+    """Another seed draws another sample."""
 
 
 class WorkloadFacts(_Stored):

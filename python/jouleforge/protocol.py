@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from jouleforge import digest, energy, environment, metrics, runners
+from jouleforge import digest, energy, environment, instructions, metrics, runners
 from jouleforge._core import Trace, run_closed_loop
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
-from jouleforge.engine import Engine
+from jouleforge.engine import TOKENIZER, Engine
 from jouleforge.environment import Environment
 from jouleforge.errors import GateError, InputError
 from jouleforge.labels import LabelMap, match_labels
@@ -115,7 +115,7 @@ def _build_workload(engine: Engine, spec: WorkloadSpec) -> Workload:
     manifest = engine.manifest
     return build_workload(
         spec,
-        tokenizer=Tokenizer.from_file(str(engine.path / "tokenizer" / "tokenizer.json")),
+        tokenizer=Tokenizer.from_file(str(engine.path / TOKENIZER)),
         inputs=[tensor.name for tensor in manifest.inputs],
         max_length=manifest.max_length,
         pad_id=manifest.pad_id,
@@ -253,24 +253,21 @@ def _caveats(
         Caveat.ROWS_LIMITED: workload.spec.limit is not None,
         Caveat.CLOCK: not here.clock_is_good,
         Caveat.INT8_SATURATES: _int8_saturates(engine, here),
+        Caveat.SLOW_PRECISION: instructions.lacking(engine.manifest.recipe, here) is not None,
+        Caveat.UNGATED: engine.manifest.gate is None,
+        **dict.fromkeys(engine.manifest.audit.allowed, True),
     }
     return [caveat for caveat, applies in tests.items() if applies]
 
 
 def _int8_saturates(engine: Engine, here: Environment) -> bool:
-    """Return whether INT8 products go through 16-bit sums, as on x86 without VNNI or AMX.
+    """Return whether INT8 products go through 16-bit sums, as ONNX Runtime's do on older x86.
 
     `vpmaddubsw` adds two products of an unsigned and a signed byte in 16 bits and saturates.
     """
-    exact = {"avx_vnni", "avx512_vnni", "amx_int8"}
     recipe = engine.manifest.recipe
     x86 = "avx2" in here.cpu_flags
-    return (
-        recipe.target == "ort"
-        and "int8" in recipe.precision
-        and x86
-        and not (exact & set(here.cpu_flags))
-    )
+    return recipe.target == "ort" and x86 and instructions.lacks_int8(recipe, here)
 
 
 def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:

@@ -75,6 +75,9 @@ class Recipe(BaseModel):
     max_changed: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Share of the selection split's decisions that may differ from the checkpoint's."""
 
+    selection_rows: Annotated[int, Field(ge=1)] = 512
+    """Rows of the selection split that the gate, and the choice of a calibrator, look at."""
+
     tf32: bool = False
     """Let TensorRT round the factors of FP32 products to 10 bits of mantissa (TF32)."""
 
@@ -103,6 +106,22 @@ class Recipe(BaseModel):
                 "auto, minmax, percentile:P (50 < P <= 100), entropy or mse is expected"
             )
         return name
+
+    @field_validator("smoothquant", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """Take a number that is written as text, as a command line gives it."""
+        try:
+            return float(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
+    @field_validator("keep_float", mode="before")
+    @classmethod
+    def _one_word(cls, value: object) -> object:
+        """Take `auto` and `none` as the only one of several too."""
+        words = tuple(value) if isinstance(value, list | tuple) else value
+        return words[0] if words in (("auto",), ("none",)) else words or "none"
 
     @field_validator("allow")
     @classmethod

@@ -248,10 +248,12 @@ class _Run:
             path = self._folder / "engines" / _engine_name(cell.recipe, self._checkpoint.digest)
             if not _is_sound(path):
                 self._tell(total, f"converting {cell.recipe.name}")
+                gated = Task.load(self._study.task).has("selection")
                 job = ConvertJob(
                     checkpoint=str(self._checkpoint.path),
                     recipe=cell.recipe,
                     engine=path,
+                    task=self._study.task if gated or cell.is_calibrated else None,
                     allow_pickle=self._allow_pickle,
                 )
                 if not self._do(job, f"convert {cell.recipe.name}"):

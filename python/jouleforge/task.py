@@ -246,13 +246,19 @@ class Task(_Table):
         """Hexadecimal SHA-256 over the task's definition, wherever its file lies."""
         return digest.of_text(self.model_dump_json())
 
-    def examples(self, split: Split, *, limit: int | None = None) -> Examples:
+    def has(self, split: Split) -> bool:
+        """Return whether there is such a split, on this machine or where it can be fetched from."""
+        source = self.files if self.files is not None and self._folder is not None else self.hub
+        return source is not None and split in source.splits
+
+    def examples(self, split: Split, *, limit: int | None = None, seed: int = 0) -> Examples:
         """Return the texts and labels of one split.
 
         Args:
             split: Which one.
             limit: At most that many examples. They are drawn by the hash of the text, the same ones
                 every time: many files are sorted by label, so that their first rows would not do.
+            seed: Another one draws other examples.
 
         Raises:
             InputError: The data do not fit the task; the message names the place and the row.
@@ -278,7 +284,7 @@ class Task(_Table):
                 "dropped because another split holds their texts); widen its part or file"
             )
         sizes = [n for n in (source.splits[split].rows, limit) if n is not None]
-        chosen = sample(texts, min(sizes)) if sizes else texts
+        chosen = sample(texts, min(sizes), seed=seed) if sizes else texts
         return decoder.examples(chosen, source=_name(source, split), dropped_overlap=dropped)
 
     def _source(self, split: Split) -> Files | Hub:

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from jouleforge.errors import InputError
 from jouleforge.measurement import WorkloadFacts, WorkloadSpec
 from jouleforge.task import Examples, Task
 
-PolicyName = Literal["static", "longest", "sorted", "bucket"]
+PolicyName = Literal["static", "longest", "sorted", "exact", "bucket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Padding:
     * `static:N`: every batch is N tokens long.
     * `longest`: examples in a shuffled order; a batch is as long as its longest example.
     * `sorted`: examples of similar length share a batch, which is as long as its longest example.
+    * `exact`: only examples of equal length share a batch, and nothing is padded.
     * `bucket:N,M,…`: an example goes to the shortest bucket that holds it; a batch is as long as
       its bucket.
     """
@@ -40,9 +41,10 @@ class Padding:
         """
         name, _, numbers = text.partition(":")
         takes_lengths = name in ("static", "bucket")
-        if name not in ("static", "longest", "sorted", "bucket") or takes_lengths != bool(numbers):
+        if name not in get_args(PolicyName) or takes_lengths != bool(numbers):
             raise InputError(
-                f"padding {text!r} is none of: static:N, longest, sorted, bucket:N,M,… (tokens)"
+                f"padding {text!r} is none of: static:N, longest, sorted, exact, bucket:N,M,… "
+                "(tokens)"
             )
         try:
             lengths = tuple(int(number) for number in numbers.split(",")) if numbers else ()
@@ -106,7 +108,7 @@ def build_workload(
             f"padding {spec.padding!r} is longer than the engine's {max_length} tokens"
         )
     task = Task.load(spec.task)
-    examples = task.examples(spec.split, limit=spec.limit)
+    examples = task.examples(spec.split, limit=spec.limit, seed=spec.sample_seed)
     limit = min(max_length, padding.limit or max_length)
     encodings, truncated, tokenize_s = _tokenize(tokenizer, examples, limit)
     lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
@@ -167,6 +169,10 @@ def _groups(
         for number, width in enumerate(padding.lengths):
             members = order[bucket_of == number]
             groups += [(rows, width) for rows in _chunks(members, batch_size)]
+    elif padding.policy == "exact":
+        for width in np.unique(lengths):
+            members = order[lengths[order] == width]
+            groups += [(rows, int(width)) for rows in _chunks(members, batch_size)]
     else:
         if padding.policy == "sorted":
             order = order[np.argsort(lengths[order], kind="stable")]

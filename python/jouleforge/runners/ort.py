@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jouleforge._core import OrtRunner, Runner
-from jouleforge.engine import Engine
+from jouleforge.engine import GRAPH, Engine
 from jouleforge.errors import MissingError
 from jouleforge.runners import Arrays
-
-GRAPH = "model.onnx"
 
 
 def library() -> Path:
@@ -31,7 +29,13 @@ def library() -> Path:
 
 class _Session:
     def __init__(self, engine: Engine, threads: int) -> None:
-        self._runner = OrtRunner(str(library()), str(engine.path / GRAPH), threads=threads)
+        cuda = engine.manifest.recipe.provider == "cuda"
+        self._runner = OrtRunner(
+            str(library()),
+            str(engine.path / GRAPH),
+            threads=threads,
+            providers=[("CUDAExecutionProvider", {})] if cuda else [],
+        )
         self._output = engine.manifest.outputs[0].name
         self.runtime = f"onnxruntime {self._runner.version}"
 

@@ -1,0 +1,84 @@
+"""Interpreter: graphs run by ONNX Runtime on the CPU; every target is checked from there."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from jouleforge.converters.parity import Answer, Inputs, Logits
+from jouleforge.errors import GateError
+
+_CPU = "CPUExecutionProvider"
+
+Watch = Callable[[Inputs], list[NDArray[np.float32]]]
+
+
+def answer(source: onnx.ModelProto | Path, *, provider: str = _CPU) -> Answer:
+    """Return a function from inputs to logits.
+
+    Args:
+        source: A graph, or the file of one.
+        provider: What executes it, by ONNX Runtime's name.
+    """
+    session = _session(source, optimize=True, provider=provider)
+
+    def run(inputs: Inputs) -> Logits:
+        (logits,) = _run(session, ["logits"], inputs)
+        return logits
+
+    return run
+
+
+def watch(graph: onnx.ModelProto, tensors: Sequence[str]) -> Watch:
+    """Return a function from inputs to the values of inner tensors, as float32.
+
+    The graph is run as it is written, so that every tensor exists and has the type it says. A
+    tensor that the graph does not have is given as an empty array.
+    """
+    watched = onnx.ModelProto()
+    watched.CopyFrom(graph)
+    made = {name for node in graph.graph.node for name in node.output}
+    present = [name for name in tensors if name in made]
+    outputs = {value.name for value in watched.graph.output}
+    watched.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in present if name not in outputs
+    )
+    session = _session(watched, optimize=False, provider=_CPU)
+
+    def run(inputs: Inputs) -> list[NDArray[np.float32]]:
+        found = dict(zip(present, _run(session, present, inputs), strict=True))
+        nothing = np.zeros(0, np.float32)
+        return [np.asarray(found.get(name, nothing), dtype=np.float32) for name in tensors]
+
+    return run
+
+
+def _session(
+    source: onnx.ModelProto | Path, *, optimize: bool, provider: str
+) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(
+            str(source) if isinstance(source, Path) else source.SerializeToString(),
+            options,
+            providers=[provider],
+        )
+    # onnxruntime's exceptions have no common base but Exception itself.
+    except Exception as error:
+        raise GateError(f"ONNX Runtime does not load the graph: {error}") from error
+
+
+def _run(
+    session: onnxruntime.InferenceSession, names: list[str], inputs: Inputs
+) -> list[NDArray[np.float32]]:
+    try:
+        values: list[NDArray[np.float32]] = session.run(names, inputs)
+    except Exception as error:
+        raise GateError(f"ONNX Runtime failed to run the graph: {error}") from error
+    return values
