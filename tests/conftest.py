@@ -64,12 +64,30 @@ def make_engine(
     def make(family: str = "bert", **choices: object) -> Engine:
         key = f"{family} {sorted(choices.items())}"
         if key not in made:
+            task = choices.pop("task", None)
             recipe = Recipe.model_validate(choices)
             out = tmp_path_factory.mktemp("engine") / "engine"
-            made[key] = convert(make_checkpoint(family), recipe, out)
+            made[key] = convert(
+                make_checkpoint(family), recipe, out, task=None if task is None else str(task)
+            )
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def task_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small task with all three splits, for the three labels of the tiny checkpoints."""
+    from tasks import calibration_lines, write_task
+
+    labels = ("LABEL_0", "LABEL_1", "LABEL_2")
+    train = calibration_lines(40, "LABEL_0")
+    return write_task(tmp_path_factory.mktemp("task"), labels, rows=60, train=train)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOULEFORGE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="session")

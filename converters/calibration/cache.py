@@ -47,7 +47,7 @@ def observe_once(
 
 def _read(file: Path, tensors: list[str]) -> dict[str, TensorStatistics] | None:
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return {
                 name: TensorStatistics.of_arrays(
                     {part: stored[f"{name}/{part}"] for part in ("span", "channel_max", "counts")}

@@ -76,7 +76,9 @@ class TensorStatistics:
         edges = np.linspace(0, self.bound, BINS + 1)
         fine = np.linspace(0, self._limit, _FINE_BINS + 1)
         cumulated = np.concatenate([[0.0], np.cumsum(self._counts)])
-        return np.diff(np.interp(edges, fine, cumulated))
+        counts: NDArray[np.float64] = np.diff(np.interp(edges, fine, cumulated))
+        counts[-1] += cumulated[-1] - counts.sum()  # of the fine bin that holds the bound
+        return counts
 
     def _count(self, magnitudes: NDArray[np.float32], largest: float) -> None:
         if largest > self._limit:

@@ -22,8 +22,8 @@ from jouleforge.converters.precision.weights import quantize_weight
 Array = NDArray[np.float32]
 
 _STRENGTHS = (0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
-# The extra multiplication costs time: it must be worth it.
-_WORTHWHILE = 0.9
+# The extra multiplication costs time: it must at least halve the squared error.
+_WORTHWHILE = 0.5
 
 
 class Seen(Protocol):

@@ -43,11 +43,14 @@ def switchable(
     for node in readers:
         place = add_constant(graph, f"{node.name}_place", np.array(regions.index(region(node))))
         switch = ir.Node("", "Gather", [switches, place], name=f"{node.name}/switch")
+        switch.outputs[0].name = f"{node.name}/switch"
         graph.insert_before(node, switch)
         for index, value in enumerate(node.inputs):
             if value is not None and _is_rounded(value):
                 exact = _exact(graph, value, weights)
-                node.replace_input_with(index, _mixed(graph, node, exact, value, switch.outputs[0]))
+                mixed = _mixed(graph, node, exact, value, switch.outputs[0])
+                mixed.name = f"{node.name}/mixed.{index}"
+                node.replace_input_with(index, mixed)
     common.TopologicalSortPass()(model)
     return ir.to_proto(model), regions
 
@@ -78,5 +81,7 @@ def _mixed(
     error = ir.Node("", "Sub", [rounded, exact])
     part = ir.Node("", "Mul", [switch, error.outputs[0]])
     mixed = ir.Node("", "Add", [exact, part.outputs[0]])
+    for made, what in ((error, "error"), (part, "part")):
+        made.outputs[0].name = f"{node.name}/{what} of {rounded.name}"
     graph.insert_before(node, [error, part, mixed])
     return mixed.outputs[0]
