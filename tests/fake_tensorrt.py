@@ -4,6 +4,7 @@ It refuses what the real one does not promise to work: an execution without work
 or addresses, a shape outside the profile, and a capture before the first execution in a shape.
 """
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,6 +89,27 @@ class Context:
         return True
 
 
+class Inspector:
+    """Describes the layers of every profile, whichever context is set, as TensorRT 11 does."""
+
+    execution_context: Context
+
+    def get_engine_information(self, format: object) -> str:
+        assert format == "json"
+        assert self.execution_context._shapes
+        layers = [
+            {
+                "Name": f"node{mark}_myl{number}_0",
+                "LayerType": "gemm",
+                "Inputs": [{"Name": "x", "Datatype": "Half", "Format": "(Linear)"}],
+                "TacticName": "sm90_xmma_gemm",
+                "Metadata": "[ONNX Layer: node]",
+            }
+            for number, mark in enumerate(("", " [profile 1]"))
+        ]
+        return json.dumps({"Layers": layers})
+
+
 def library(driver: FakeDriver) -> Library:
     """Return the library, executing on this driver."""
 
@@ -97,6 +119,9 @@ def library(driver: FakeDriver) -> Library:
 
         def __init__(self, logger: Logger) -> None:
             self._logger = logger
+
+        def create_engine_inspector(self) -> Inspector:
+            return Inspector()
 
         def create_execution_context(self, strategy: object) -> Context:
             assert strategy == "user managed"
@@ -116,6 +141,7 @@ def library(driver: FakeDriver) -> Library:
         __version__=RECORD.version,
         ILogger=Logger,
         Runtime=Runtime,
+        LayerInformationFormat=SimpleNamespace(JSON="json"),
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user managed"),
     )
     return Library(api=api, name="tensorrt")

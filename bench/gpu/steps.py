@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,9 @@ def captured() -> Facts:
 
     from jouleforge._core import CallableRunner, CudaGraphRunner
 
+    cuda.require()
+    if not torch.cuda.is_available():
+        raise MissingError("this PyTorch is built without CUDA")
     model = BertForSequenceClassification(BertConfig()).eval().to("cuda", torch.float16)
     host = np.random.default_rng(0).integers(1, 30000, (32, 128))
     ids = torch.from_numpy(host).to("cuda")
@@ -113,7 +116,9 @@ def rtx() -> Facts:
     log = nvinfer.Log()
     runtime: Any = library.api.Runtime(log.logger(library))
     validity, diagnostics = runtime.get_engine_validity(plan.data)
-    facts: Facts = {"validity": str(validity), "diagnostics": str(diagnostics)}
+    members = cast(Any, library.api).EngineInvalidityDiagnostics.__members__.items()
+    reasons = [name for name, member in members if int(diagnostics) & int(member)]
+    facts: Facts = {"validity": str(validity), "diagnostics": reasons}
     if "INVALID" in str(validity):
         print("\n".join(message.text for message in log.messages))
         return facts

@@ -1,6 +1,7 @@
 """The TensorRT runner against a fake driver and a fake TensorRT that is strict about the order."""
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 
 import fake_tensorrt
@@ -8,16 +9,22 @@ import numpy as np
 import pytest
 from fake_driver import FakeDriver
 from numpy.typing import NDArray
+from tasks import write_task
 
-from jouleforge import cuda, nvinfer
+from jouleforge import cuda, energy, nvinfer, runners
 from jouleforge.cuda import Device
+from jouleforge.energy import none
 from jouleforge.engine import Engine
 from jouleforge.errors import InputError, MissingError
+from jouleforge.measurement import Schedule, WorkloadSpec
 from jouleforge.nvinfer import record as records
 from jouleforge.nvinfer.execution import OpenPlan
 from jouleforge.nvinfer.record import BuildRecord
+from jouleforge.protocol import measure
+from jouleforge.recipe import Recipe
 from jouleforge.runners import trt
 
+MakeEngine = Callable[..., Engine]
 Arrays = dict[str, NDArray[np.int64]]
 
 
@@ -89,9 +96,15 @@ def test_array_of_another_type_or_shape_is_refused(driver: FakeDriver) -> None:
         session(driver).prepare([narrow], [out])
 
 
-def test_plan_that_tensorrt_refuses_says_where_it_was_built_and_why(driver: FakeDriver) -> None:
-    with pytest.raises(MissingError, match=r"on Fake GPU .*built on Fake GPU: the plan was built"):
+def test_plan_that_tensorrt_refuses_is_an_error_with_its_words(driver: FakeDriver) -> None:
+    with pytest.raises(MissingError, match=r"on Fake GPU .*11.4.0.106 built: the plan was built f"):
         OpenPlan(b"?", fake_tensorrt.RECORD, fake_tensorrt.library(driver), Device(driver.path))
+
+
+def test_plan_for_another_gpu_is_refused(driver: FakeDriver) -> None:
+    other = fake_tensorrt.RECORD.model_copy(update={"gpu": "Other GPU"})
+    with pytest.raises(MissingError, match=r"built for Other GPU, .* has Fake GPU.*convert again"):
+        session(driver, other)
 
 
 def test_plan_of_another_library_is_refused(driver: FakeDriver) -> None:
@@ -113,6 +126,34 @@ def test_engine_is_opened_through_its_record(
     opened.prepare([arrays], [out]).run(0)
     np.testing.assert_array_equal(out, expected(arrays))
     assert opened.runtime.startswith("tensorrt 11.4.0.106 on Fake GPU (compute capability 9.0")
+
+
+def test_measurement_of_a_gpu_engine_asks_for_the_gpus_energy(
+    driver: FakeDriver, make_engine: MakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever this engine was made for, the fake plan has its inputs and its three labels.
+    engine = make_engine("distilbert", target="ort")
+    recipe = Recipe(target="trt", flavour="plain", max_length=16)
+    manifest = engine.manifest.model_copy(update={"recipe": recipe, "max_length": 16})
+    monkeypatch.setattr(runners, "load", lambda *_, **__: session(driver))
+    asked = []
+
+    def open_source(name: str, *, device: str) -> energy.EnergySource:
+        asked.append((name, device))
+        return none.Source(reason="there is no GPU")
+
+    monkeypatch.setattr(energy, "open_source", open_source)
+    task = write_task(tmp_path, ("LABEL_0", "LABEL_1", "LABEL_2"), rows=9)
+    row = measure(
+        Engine(engine.path, manifest),
+        WorkloadSpec(task=str(task), batch_size=4, padding="static:16"),
+        threads=1,
+        schedule=Schedule(warmup_s=0, duration_s=0.001),
+    )
+    assert asked == [("auto", "gpu")]
+    assert row.engine.runtime.startswith("tensorrt 11.4.0.106 on Fake GPU")
+    assert row.facts.examples == 9
+    assert driver.calls["cuGraphLaunch"] == 3 * (1 + row.timing.passes), "the warm-up, then passes"
 
 
 @pytest.mark.skipif(cuda.problem() is None, reason="this machine has a GPU")

@@ -39,6 +39,12 @@ class OpenPlan:
         """
         if record.library != library.name:
             raise InputError(f"a plan of {record.library} cannot be run by {library.name}")
+        here = cuda.gpu(device.library)
+        if record.gpu not in (None, here.name):
+            raise MissingError(
+                f"unavailable: the plan was built for {record.gpu}, this machine has {here}; plans "
+                "do not move between GPUs, so convert again on this machine"
+            )
         self.record, self.library, self.device = record, library, device
         self.log = Log()
         self._logger = self.log.logger(library)
@@ -46,9 +52,9 @@ class OpenPlan:
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise MissingError(
-                f"unavailable: {library.name} {library.version} on {cuda.gpu(device.library)} does "
-                f"not take a plan that {record.version} built on {record.gpu or 'no GPU'}: "
-                f"{'; '.join(self.log.errors) or 'no reason given'}; convert again on this machine"
+                f"unavailable: {library.name} {library.version} on {here} does not take a plan "
+                f"that {record.version} built: {'; '.join(self.log.errors) or 'no reason given'}; "
+                "convert again on this machine"
             )
         self.engine: ICudaEngine = engine
         # One block for all contexts: they never run at the same time.
