@@ -126,7 +126,7 @@ def rtx() -> Facts:
 
 
 def tensorrt() -> Facts:
-    """A conversion for the target trt from end to end, in every precision, and one measured run."""
+    """A conversion for the target trt from end to end, in every float precision, and its loading."""
     from checkpoints import save_checkpoint
 
     from jouleforge import runners
@@ -141,12 +141,13 @@ def tensorrt() -> Facts:
             recipe = Recipe.model_validate({"target": "trt", "precision": precision})
             engine = convert(Path(scratch) / "bert", recipe, Path(scratch) / precision)
             session = runners.load(engine, threads=1)
-            stage = engine.manifest.parity[-1]
-            facts[precision] = [
-                session.runtime,
-                stage.max_abs_error,
-                engine.manifest.audit.attention,
-            ]
+            found = engine.manifest.audit
+            facts[precision] = {
+                "runtime": session.runtime,
+                "largest_error": engine.manifest.parity[-1].max_abs_error,
+                "shares": found.shares,
+                "fused_attentions": found.fused_attentions,
+            }
     return facts
 
 

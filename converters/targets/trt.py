@@ -14,28 +14,34 @@ import onnx
 from numpy.typing import NDArray
 
 from jouleforge import cuda, nvinfer
+from jouleforge.converters import precision
 from jouleforge.converters.evidence import Evidence
+from jouleforge.converters.interpreter import Watch
 from jouleforge.converters.parity import Answer, Inputs, Logits
-from jouleforge.converters.plan import inspection
+from jouleforge.converters.plan import inspection, watching
 from jouleforge.converters.plan.build import Plan, build
 from jouleforge.cuda import Device
+from jouleforge.engine import GRAPH
 from jouleforge.errors import MissingError
 from jouleforge.nvinfer import record as records
-from jouleforge.nvinfer.execution import Execution, OpenPlan
+from jouleforge.nvinfer.execution import OUTPUT, Execution, OpenPlan
 from jouleforge.nvinfer.record import BuildRecord, LayerRecord
 from jouleforge.recipe import Precision, Recipe
 
 SOURCE: Literal["graph"] = "graph"
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "fp8")
 
+TYPED = True
+"""Whether the types of the graph decide the precision."""
+
 # Compute capability that the tensor cores of a precision begin with.
 _SINCE: Mapping[str, tuple[int, int]] = {"bf16": (8, 0), "fp8": (8, 9)}
 
 
-def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
+def choices(asked: Precision) -> Mapping[str, tuple[str, ...]]:
     """Return what can be chosen of each field of the recipe."""
     chosen: dict[str, tuple[str, ...]] = {"flavour": ("plain",)}
-    if precision in ("int8", "fp8"):
+    if asked in ("int8", "fp8"):
         chosen |= {"rest": ("fp16", "bf16", "fp32"), "quantizer": ("own",)}
     return chosen
 
@@ -60,8 +66,15 @@ def refusal(recipe: Recipe) -> str | None:
     return None
 
 
+def profile(recipe: Recipe) -> precision.Profile:
+    """Return the form of Q/DQ nodes that TensorRT takes: signed, with a zero point of 0."""
+    return "trt-fp8" if recipe.precision == "fp8" else "trt"
+
+
 def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
-    """Compile the graph, and store the plan with all that was learnt about it.
+    """Compile the graph, and store the plan with all that was learnt about it, and the graph.
+
+    The graph is what `watch` looks into: a plan has no inner tensors.
 
     Raises:
         MissingError: There is no GPU, or no TensorRT but RTX, whose plans are not TensorRT's.
@@ -71,6 +84,7 @@ def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
     plan = build(source, recipe, nvinfer.load_full())
     (folder / records.PLAN).write_bytes(plan.data)
     records.write(folder, _inspected(plan))
+    onnx.save(source, folder / GRAPH)
 
 
 def answer(folder: Path, recipe: Recipe) -> Answer:
@@ -80,14 +94,26 @@ def answer(folder: Path, recipe: Recipe) -> Answer:
     stream = plan.device.stream()
 
     def run(inputs: Inputs) -> Logits:
-        execution = Execution(plan, stream, inputs)
-        for name, memory in execution.inputs.items():
-            stream.copy_in(memory, inputs[name])
-        execution.enqueue()
-        logits = np.full(execution.shape, np.nan, dtype=np.float32)
-        stream.copy_out(logits, execution.output)
-        stream.synchronize()
-        return logits
+        return Execution(plan, stream, inputs).run(inputs)[OUTPUT]
+
+    return run
+
+
+def watch(folder: Path, recipe: Recipe, tensors: list[str]) -> Watch:
+    """Return a function from inputs to inner tensors, of the stored graph compiled once more.
+
+    Making a tensor an output ends the fusion around it, so that the values are those of the same
+    types but not always of the same kernels.
+    """
+    graph, outputs = watching.with_outputs(onnx.load(folder / GRAPH), tensors)
+    one_profile = recipe.model_copy(update={"buckets": (recipe.max_length,)})
+    plan = _opened(build(graph, one_profile, nvinfer.load_full()))
+    stream = plan.device.stream()
+
+    def run(inputs: Inputs) -> list[NDArray[np.float32]]:
+        found = Execution(plan, stream, inputs, (OUTPUT, *outputs.values())).run(inputs)
+        nothing = np.zeros(0, np.float32)
+        return [found[outputs[name]] if name in outputs else nothing for name in tensors]
 
     return run
 

@@ -60,6 +60,13 @@ def test_evidence_needs_no_gpu_later(folder: Path) -> None:
     assert found.operators == {"gemm": 1}
 
 
+def test_tensor_that_the_graph_lacks_is_watched_as_nothing(folder: Path) -> None:
+    ids = np.ones((2, 3), np.int64)
+    watch = trt.watch(folder, RECIPE, ["not there"])
+    (found,) = watch({"input_ids": ids, "attention_mask": ids})
+    assert found.size == 0
+
+
 def test_choices_name_what_the_rest_of_a_small_engine_computes_in() -> None:
     assert trt.choices("fp8")["rest"] == ("fp16", "bf16", "fp32")
     assert trt.choices("fp16") == {"flavour": ("plain",)}

@@ -1,7 +1,8 @@
 """Execution: a plan on the GPU, and one context for each shape it is to run in."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,25 @@ class OpenPlan:
         return GateError(f"TensorRT failed at {what}: {said}")
 
 
-class Execution:
-    """A plan in one shape: a context whose inputs and output have their memory."""
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where an execution writes one of its outputs, in float32."""
 
-    def __init__(self, plan: OpenPlan, stream: Stream, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """Bind memory for inputs of these shapes and types.
+    memory: Memory
+    shape: tuple[int, ...]
+
+
+class Execution:
+    """A plan in one shape: a context whose inputs and outputs have their memory."""
+
+    def __init__(
+        self,
+        plan: OpenPlan,
+        stream: Stream,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str] = (OUTPUT,),
+    ) -> None:
+        """Bind memory for inputs of these shapes and types, and for all outputs of the plan.
 
         Raises:
             InputError: No profile of the plan takes this shape, or an input is not int64.
@@ -117,16 +132,33 @@ class Execution:
             shape = tuple(array.shape)
             plan.must(self._context.set_input_shape(name, shape), f"the shape of {name}")
             self.inputs[name] = self._bind(name, array.nbytes)
-        self.shape = tuple(self._context.get_tensor_shape(OUTPUT))
-        """Shape of the logits, (batch, labels)."""
-        plan.must(min(self.shape, default=-1) > 0, f"the shape of the logits, {self.shape}")
-        size = int(np.prod(self.shape)) * np.dtype(np.float32).itemsize
-        self.output = self._bind(OUTPUT, size)
+        self.outputs = {name: self._bind_output(name) for name in outputs}
 
     def _bind(self, name: str, size: int) -> Memory:
         memory = self._plan.device.allocate(size)
         self._plan.must(self._context.set_tensor_address(name, memory.address), f"binding {name}")
         return memory
+
+    def _bind_output(self, name: str) -> Output:
+        shape = tuple(self._context.get_tensor_shape(name))
+        self._plan.must(min(shape, default=-1) > 0, f"the shape of {name}, {shape}")
+        size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+        return Output(self._bind(name, size), shape)
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Copy in, execute once, and return all outputs."""
+        for name, memory in self.inputs.items():
+            self._stream.copy_in(memory, inputs[name])
+        self.enqueue()
+        # NaN until written: what was not written cannot pass for an answer.
+        written = {
+            name: np.full(output.shape, np.nan, dtype=np.float32)
+            for name, output in self.outputs.items()
+        }
+        for name, output in self.outputs.items():
+            self._stream.copy_out(written[name], output.memory)
+        self._stream.synchronize()
+        return written
 
     def enqueue(self) -> None:
         """Queue one execution, without copies.

@@ -16,7 +16,7 @@ from jouleforge.engine import Engine
 from jouleforge.errors import InputError
 from jouleforge.nvinfer import Library
 from jouleforge.nvinfer import record as records
-from jouleforge.nvinfer.execution import Execution, OpenPlan
+from jouleforge.nvinfer.execution import OUTPUT, Execution, OpenPlan
 from jouleforge.nvinfer.record import BuildRecord
 from jouleforge.runners import Arrays
 
@@ -39,13 +39,14 @@ class Session:
             if shape not in captured:
                 captured[shape] = self._capture(arrays)
             execution, graph = captured[shape]
-            if out.shape != execution.shape or out.dtype != np.float32:
+            logits = execution.outputs[OUTPUT]
+            if out.shape != logits.shape or out.dtype != np.float32:
                 raise InputError(
-                    f"the engine writes float32 logits of shape {execution.shape}, the array for "
+                    f"the engine writes float32 logits of shape {logits.shape}, the array for "
                     f"them is {out.dtype} of shape {out.shape}"
                 )
             copies_in = [(execution.inputs[name].address, arrays[name]) for name in arrays]
-            batches.append((graph.handle, copies_in, [(execution.output.address, out)]))
+            batches.append((graph.handle, copies_in, [(logits.memory.address, out)]))
         runner = CudaGraphRunner(
             stream=self._stream.handle, device=self._device.ordinal, library=self._device.library
         )
@@ -56,10 +57,7 @@ class Session:
         execution = Execution(self._plan, self._stream, arrays)
         # The first execution in a shape does work that is put off until then, and may allocate;
         # neither can be captured.
-        for name, memory in execution.inputs.items():
-            self._stream.copy_in(memory, arrays[name])
-        execution.enqueue()
-        self._stream.synchronize()
+        execution.run(arrays)
         return execution, self._stream.captured(execution.enqueue)
 
 
