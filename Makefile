@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := convert,cpu,carbon,report,dev
+EXTRAS := convert,cpu,carbon,report,trt-check,dev
+# What a test compares our calls with. It is of no use without TensorRT itself, so it lies where
+# nothing imports it.
+TENSORRT_BINDINGS := tensorrt-cu13-bindings==11.4.0.106
 CPP := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h' 2>/dev/null)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -53,6 +56,8 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type 
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt scikit-build-core pybind11 cmake ninja
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
 	  --config-settings=cmake.define.JOULEFORGE_WERROR=ON --editable '.[$(EXTRAS)]'
+	test -d $(VENV)/tensorrt-11 || $(BIN)/python -m pip install --quiet --no-deps \
+	  --target $(VENV)/tensorrt-11 $(TENSORRT_BINDINGS)
 	touch $@
 
 clean:

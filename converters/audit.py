@@ -73,7 +73,11 @@ def _findings(evidence: Evidence, recipe: Recipe, layers: int) -> Iterator[tuple
 
 
 def _expects_fused(recipe: Recipe) -> bool:
-    return recipe.flavour == "fused" or recipe.attention == "sdpa" or recipe.target == "trt"
+    # TensorRT has no fused kernel for float32, although it recognises the pattern.
+    low = "fp32" not in (recipe.rest, recipe.precision)
+    return (
+        recipe.flavour == "fused" or recipe.attention == "sdpa" or (recipe.target == "trt" and low)
+    )
 
 
 def _share(evidence: Evidence, recipe: Recipe, wanted: str) -> float:

@@ -1,7 +1,9 @@
 """Fixtures: tiny checkpoints of every supported family, engines made of them, and real data."""
 
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +90,19 @@ def task_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOULEFORGE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def cuda_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fake CUDA driver, which the C++ tests use too."""
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("no C++ compiler to build the fake CUDA driver with")
+    path = tmp_path_factory.mktemp("cuda") / "libcuda.so.1"
+    source = Path(__file__).parent / "cpp" / "fake_cuda.cpp"
+    command = [compiler, "-std=c++20", "-shared", "-fPIC", "-o", str(path), str(source)]
+    subprocess.run(command, check=True)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,10 @@ FORBIDDEN = {
         "jouleforge.converters", "jouleforge.energy", "jouleforge.studies",
         "jouleforge.comparison", "jouleforge.reports",
     },
+    "nvinfer": {
+        "jouleforge._core", "jouleforge.converters", "jouleforge.runners", "jouleforge.energy",
+        "jouleforge.studies", "jouleforge.comparison", "jouleforge.reports", "torch", "onnx",
+    },
     "energy": {
         "jouleforge.converters", "jouleforge.runners", "jouleforge.reports", "torch",
         "transformers",

@@ -6,7 +6,8 @@ A module defines
 * `PRECISIONS`: what it can be asked for, its default first;
 * `choices(precision)`: for that precision, the values it offers of each field of the recipe that it
   has (`flavour`, `attention`, `provider`, `rest`, `quantizer`), the default of each first;
-* `refusal(recipe)`: why it will not make this engine, and what to ask for instead; else None;
+* `refusal(recipe)`: why it will not make this engine, and what to ask for instead; else None. A
+  target that needs a device raises `MissingError` here already where there is none;
 * `write(source, recipe, folder)`: put the engine's files into the folder;
 * `answer(folder, recipe)`: a function from inputs to logits that runs what was written, with the
   runtime's own Python interface and so independently of the harness;

@@ -7,6 +7,7 @@ namespace jouleforge::bindings {
 
 void bind_runner(pybind11::module_& module);  // first: the runners derive from it
 void bind_callable_runner(pybind11::module_& module);
+void bind_cuda_graph_runner(pybind11::module_& module);
 void bind_loop(pybind11::module_& module);
 void bind_null_runner(pybind11::module_& module);
 void bind_nvml(pybind11::module_& module);

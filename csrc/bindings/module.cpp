@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The native harness: runners, the timed loop and energy counters.";
   bind_runner(module);
   bind_callable_runner(module);
+  bind_cuda_graph_runner(module);
   bind_null_runner(module);
   bind_ort_runner(module);
   bind_loop(module);

@@ -49,6 +49,46 @@ class CallableRunner(Runner):
         """Run batch `i` by `step(i)`, which returns when the outputs are ready."""
 
 @final
+class CudaGraphRunner(Runner):
+    """Launches CUDA graphs that somebody else captured, through the driver's own library."""
+
+    def __init__(self, *, stream: int, device: int = 0, library: str = "libcuda.so.1") -> None:
+        """Take a stream of the device's primary context, and queue every run on it.
+
+        Args:
+            stream: A CUstream as an integer.
+            device: The GPU, by CUDA's own index.
+            library: The driver.
+
+        Raises:
+            RunnerError: There is no driver, or no such device.
+        """
+
+    def prepare(
+        self,
+        batches: Sequence[
+            tuple[int, Sequence[tuple[int, NDArray[Any]]], Sequence[tuple[int, NDArray[Any]]]]
+        ],
+        owner: object = None,
+    ) -> None:
+        """Take one (graph, inputs, outputs) for each batch.
+
+        A graph is an instantiated CUDA graph (CUgraphExec) as an integer. An input or output is a
+        device address and the array that is copied to it before, or from it after, the graph; the
+        copies are part of the run. The arrays are kept alive and are not copied here.
+
+        Args:
+            batches: What each run consists of.
+            owner: Kept alive as long as the batches are: whatever owns the graphs and the device
+                memory.
+
+        Raises:
+            ValueError: A graph or an address is 0, an array is not C-contiguous, or an output is
+                read-only. What was prepared before stays.
+            TypeError: A value is not a numpy array.
+        """
+
+@final
 class TensorSpec:
     """An input or output as the model declares it."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from jouleforge import energy, environment
+from jouleforge import cuda, energy, environment, nvinfer
 from jouleforge.data import data_root
 from jouleforge.environment import Environment
 
@@ -40,7 +40,6 @@ _RUNTIMES = (
     ("onnxruntime", "target ort", "cpu"),
     ("torch", "conversion, target pytorch", "convert"),
     ("openvino", "OpenVINO engines", "openvino"),
-    ("tensorrt", "TensorRT engines", "tensorrt"),
     ("flash-attn", "flash attention on NVIDIA GPUs", "flash"),
 )
 _PACKAGES = (
@@ -59,6 +58,8 @@ def examine() -> Diagnosis:
         *_processor(here),
         *_energy(),
         *(_installed("runtime", *entry) for entry in _RUNTIMES),
+        _cuda(),
+        _tensorrt(),
         *(_installed("package", *entry) for entry in _PACKAGES),
         _data(),
     ]
@@ -130,6 +131,50 @@ def _installed(group: Literal["runtime", "package"], name: str, use: str, extra:
         found=f"not installed ({use})",
         advice=f"pip install 'jouleforge[{extra}]'",
     )
+
+
+def _cuda() -> Check:
+    if reason := cuda.problem():
+        return Check(
+            group="runtime",
+            name="CUDA driver",
+            state="missing",
+            found=f"{reason} (TensorRT engines, GPU runs)",
+            advice="install the NVIDIA driver; `nvidia-smi` has to list a GPU",
+        )
+    return Check(group="runtime", name="CUDA driver", state="ok", found=str(cuda.gpu()))
+
+
+def _tensorrt() -> Check:
+    """Look for the packages by name: importing TensorRT takes a second and a gigabyte."""
+    if any(map(importlib.util.find_spec, nvinfer.FULL)):
+        lacks_gpu = cuda.problem() is not None
+        return Check(
+            group="runtime",
+            name="tensorrt",
+            state="limited" if lacks_gpu else "ok",
+            found=_tensorrt_version(),
+            advice="it makes and runs engines only with an NVIDIA GPU" if lacks_gpu else "",
+        )
+    rtx = any(map(importlib.util.find_spec, nvinfer.RTX))
+    return Check(
+        group="runtime",
+        name="tensorrt",
+        state="limited" if rtx else "missing",
+        found="TensorRT-RTX only, which checks graphs but makes no engine"
+        if rtx
+        else "not installed (TensorRT engines)",
+        advice=f"on a machine with an NVIDIA GPU: {nvinfer.INSTALL}",
+    )
+
+
+def _tensorrt_version() -> str:
+    for distribution in ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return "installed"
 
 
 def _data() -> Check:

@@ -85,8 +85,7 @@ def measure(
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     built = _build_workload(engine, workload)
     labels = _match(engine, built)
-    # Every target so far runs on the processor.
-    source = energy.open_source(energy_source, device="cpu")
+    source = energy.open_source(energy_source, device=engine.manifest.recipe.device)
     started = time.monotonic()
     session = runners.load(engine, threads=threads)
     load_s = time.monotonic() - started
@@ -243,9 +242,8 @@ def _caveats(
         Caveat.ENERGY_UNAVAILABLE: not classes & {"counter", "estimated"},
         Caveat.ENERGY_ESTIMATED: "estimated" in classes,
         Caveat.METER_UNCHECKED: "counter" in classes,
-        Caveat.METER_ELSEWHERE: any(
-            reading.scope == "gpu_board" and reading.joules for reading in window.readings
-        ),
+        Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"
+        and any(reading.scope == "gpu_board" and reading.joules for reading in window.readings),
         Caveat.TRUNCATED: workload.facts.truncated > 0,
         Caveat.LABELS_BY_POSITION: labels is not None and labels.by_position,
         Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,

@@ -144,6 +144,11 @@ class Recipe(BaseModel):
         return self.precision in ("int8", "fp8")
 
     @property
+    def device(self) -> Literal["cpu", "gpu"]:
+        """Return what does the work."""
+        return "gpu" if self.target == "trt" or self.provider == "cuda" else "cpu"
+
+    @property
     def name(self) -> str:
         """Return a short name for tables, such as `ort fused int8-dynamic`."""
         parts: list[str] = [self.target, self.flavour, self.attention]
