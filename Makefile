@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := convert,cpu,carbon,report,dev
+EXTRAS := convert,cpu,openvino,carbon,report,dev
 CPP := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h' 2>/dev/null)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)

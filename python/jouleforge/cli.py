@@ -93,8 +93,8 @@ def doctor(
 def convert(
     checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new engine.")],
-    target: Annotated[str, typer.Option(help="Runtime: ort, pytorch.")],
-    precision: Annotated[str, typer.Option(help="fp32, int8-dynamic.")] = "fp32",
+    target: Annotated[str, typer.Option(help="Runtime: ort, ov, pytorch.")],
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, int8-dynamic.")] = "fp32",
     flavour: Annotated[str, typer.Option(help="Form of a graph: auto, fused, plain.")] = "auto",
     attention: Annotated[
         str, typer.Option(help="Attention of a PyTorch engine: auto, sdpa, eager.")

@@ -129,7 +129,7 @@ class Recipe(BaseModel):
         """Return what is computed in wherever there are neither integers nor FP8."""
         if self.precision in ("fp32", "fp16", "bf16"):
             return self.precision
-        return "fp32" if self.rest in ("auto", "none") else self.rest
+        return "fp32" if self.rest == "auto" or self.rest == "none" else self.rest
 
     @property
     def name(self) -> str:

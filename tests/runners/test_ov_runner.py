@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from jouleforge._core import OvRunner, RunnerError, run_closed_loop
 from jouleforge.runners import ov as runner_module
 
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 openvino = pytest.importorskip("openvino", reason="needs the package openvino")
 opset = openvino.opset13
 

@@ -39,14 +39,13 @@ def library() -> Path:
 
 class _Session:
     def __init__(self, engine: Engine, threads: int) -> None:
-        self._runner = OvRunner(
-            library(),
-            engine.path / GRAPH,
-            threads=threads,
-            precision=_HINTS[engine.manifest.recipe.float_precision],
-        )
+        asked = _HINTS[engine.manifest.recipe.float_precision]
+        self._runner = OvRunner(library(), engine.path / GRAPH, threads=threads, precision=asked)
         self._output = engine.manifest.outputs[0].name
         self.runtime = f"openvino {self._runner.version}"
+        used = self._runner.get_property("INFERENCE_PRECISION_HINT")
+        if used != asked:  # this processor has no instructions for it
+            self.runtime += f", {used} instead of {asked}"
 
     def prepare(self, inputs: Sequence[Arrays], outputs: Sequence[NDArray[np.float32]]) -> Runner:
         self._runner.prepare(
