@@ -113,6 +113,33 @@ def test_product_that_is_not_accounted_for_is_an_error(
         ov.evidence(engine.path, engine.manifest.recipe, batch(3, 8))
 
 
+def test_nncf_makes_an_int8_graph_that_answers_alike(
+    graph: onnx.ModelProto, tmp_path: Path
+) -> None:
+    pytest.importorskip("nncf", reason="needs the package nncf")
+    from jouleforge.converters import nncf_quantizer
+
+    before = graph.SerializeToString()
+    quantized = nncf_quantizer.quantize(graph, (batch(2, length) for length in (5, 9, 12)))
+    assert graph.SerializeToString() == before
+    recipe = Recipe(target="ov", precision="int8", quantizer="nncf")
+    ov.write(quantized, recipe, tmp_path)
+    found = ov.evidence(tmp_path, recipe, batch(3, 8))
+    assert found.shares(weighted=True)["int8"] > 0.95
+    case = batch(3, 8)
+    want = ort.answer_graph(graph)(case)
+    error = np.sqrt(np.mean((ov.answer(tmp_path, recipe)(case) - want) ** 2))
+    assert 0 < error < 0.25 * want.std()
+
+
+def test_nncf_without_rows_is_one_clear_error(graph: onnx.ModelProto) -> None:
+    pytest.importorskip("nncf", reason="needs the package nncf")
+    from jouleforge.converters import nncf_quantizer
+
+    with pytest.raises(InputError, match="NNCF needs calibration rows"):
+        nncf_quantizer.quantize(graph, [])
+
+
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
