@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := convert,cpu,carbon,report,trt-check,dev
+EXTRAS := convert,cpu,openvino,carbon,report,trt-check,dev
 # What a test compares our calls with. It is of no use without TensorRT itself, so it lies where
 # nothing imports it.
 TENSORRT_BINDINGS := tensorrt-cu13-bindings==11.4.0.106

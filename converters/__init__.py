@@ -23,7 +23,6 @@ from jouleforge.converters import (
     finite,
     gate,
     interpreter,
-    nncf_quantizer,
     parity,
     precision,
     search,
@@ -241,6 +240,8 @@ class _Conversion:
         assert self.judge is not None, "a calibrated engine has a task"
         rows = self._rows()
         if self.recipe.quantizer == "nncf":
+            from jouleforge.converters import nncf_quantizer  # a package of its own
+
             _log.info("quantising with NNCF")
             self.calibration = _record(rows, {}, ())
             return nncf_quantizer.quantize(graph, rows.batches)

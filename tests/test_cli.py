@@ -115,7 +115,7 @@ def test_quickstart_on_ones_own_checkpoint(
     ("words", "message"),
     [
         (["convert", "/nowhere", "-o", "{tmp}/e", "--target", "ort"], "no checkpoint folder at"),
-        (["convert", "{bert}", "-o", "{tmp}/e", "--target", "tflite"], "choose from ort, pytorch"),
+        (["convert", "{bert}", "-o", "{tmp}/e", "--target", "tflite"], "choose from ort, ov"),
         (["convert", "{bert}", "-o", "{tmp}/e", "--target", "ort", "--precision", "int3"],
          "precision: Input should be 'fp32', 'fp16', 'bf16', 'int8', 'int8-dynamic' or 'fp8'"),
         (["convert", "{bert}", "-o", "{tmp}/e", "--target", "ort", "--flavour", "sweet"],

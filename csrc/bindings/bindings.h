@@ -12,6 +12,8 @@ void bind_loop(pybind11::module_& module);
 void bind_null_runner(pybind11::module_& module);
 void bind_nvml(pybind11::module_& module);
 void bind_ort_runner(pybind11::module_& module);
+void bind_ov_runner(pybind11::module_& module);
 void bind_rapl(pybind11::module_& module);
+void bind_tensor_spec(pybind11::module_& module);  // before the runners whose specs it is
 
 }  // namespace jouleforge::bindings

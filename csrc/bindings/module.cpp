@@ -8,7 +8,9 @@ PYBIND11_MODULE(_core, module) {
   bind_callable_runner(module);
   bind_cuda_graph_runner(module);
   bind_null_runner(module);
+  bind_tensor_spec(module);
   bind_ort_runner(module);
+  bind_ov_runner(module);
   bind_loop(module);
   bind_nvml(module);
   bind_rapl(module);

@@ -162,6 +162,70 @@ class OrtRunner(Runner):
         """
 
 @final
+class OvRunner(Runner):
+    """A model in OpenVINO on the CPU, through the C API of the installed wheel's own library."""
+
+    def __init__(
+        self,
+        library: str | os.PathLike[str],
+        model: str | os.PathLike[str],
+        *,
+        threads: int,
+        precision: Literal["f32", "bf16", "f16"],
+        config: Mapping[str, str] = {},
+    ) -> None:
+        """Load `libopenvino_c.so.*` and compile a model file, with latency as the goal.
+
+        Args:
+            library: The runtime, 2025 or newer; its plugins are found beside it.
+            model: An `.xml` with its `.bin` beside it, or an ONNX file.
+            threads: Threads of one inference.
+            precision: What floating-point operators may compute in. It is always passed on, since
+                OpenVINO's own default depends on the processor; a processor without instructions
+                for it is free to use float32 (see `get_property`).
+            config: Further properties of the CPU plugin.
+
+        Raises:
+            RunnerError: The library or the model cannot be loaded, a property is refused, or the
+                runtime would use another number of threads.
+            ValueError: `threads` is below 1.
+        """
+
+    @property
+    def input_specs(self) -> list[TensorSpec]:
+        """What the model reads, in its own order; OpenVINO does not name dynamic axes."""
+
+    @property
+    def output_specs(self) -> list[TensorSpec]:
+        """What the model writes, in its own order."""
+
+    @property
+    def version(self) -> str:
+        """The runtime's version."""
+
+    def get_property(self, key: str) -> str:
+        """Return a property of the compiled model, such as `INFERENCE_PRECISION_HINT`.
+
+        Raises:
+            RunnerError: There is no such property.
+        """
+
+    def prepare(
+        self,
+        batches: Sequence[tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]]],
+    ) -> None:
+        """Bind each batch's (inputs, outputs) arrays once; every run reads and writes them.
+
+        The arrays are kept alive and are not copied, so inputs may be refilled between runs.
+        A dynamic output size that the model does not produce is refused when the batch runs.
+
+        Raises:
+            ValueError: A name, dtype, rank or fixed size differs from the model's, or an array is
+                not C-contiguous, or an output is read-only. What was prepared before stays.
+            TypeError: A value is not a numpy array.
+        """
+
+@final
 class Trace:
     """What a timed loop saw."""
 

@@ -39,13 +39,14 @@ class Diagnosis(_Stored):
 _RUNTIMES = (
     ("onnxruntime", "target ort", "cpu"),
     ("torch", "conversion, target pytorch", "convert"),
-    ("openvino", "OpenVINO engines", "openvino"),
+    ("openvino", "target ov", "openvino"),
     ("flash-attn", "flash attention on NVIDIA GPUs", "flash"),
 )
 _PACKAGES = (
     ("transformers", "conversion", "convert"),
     ("onnx", "conversion", "convert"),
     ("datasets", "tasks from the Hugging Face hub", "convert"),
+    ("nncf", "NNCF's INT8, for target ov", "openvino"),
     ("codecarbon", "estimated energy", "carbon"),
     ("jinja2", "the HTML report", "report"),
 )

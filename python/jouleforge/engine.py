@@ -20,6 +20,7 @@ from jouleforge.recipe import Recipe
 
 MANIFEST = "engine.json"
 GRAPH = "model.onnx"
+OPENVINO_GRAPH = "model.xml"
 TOKENIZER = "tokenizer/tokenizer.json"
 PARITY = "parity.npz"
 """The inputs an engine was checked with, and the logits it had to give."""

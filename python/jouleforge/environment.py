@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 # Whatever of these is installed can change a number.
 _PACKAGES = (
     "jouleforge",
+    "nncf",
     "numpy",
     "onnx",
     "onnxruntime",

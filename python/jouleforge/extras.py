@@ -15,6 +15,7 @@ EXTRAS = {
     "datasets": "convert",
     "onnxruntime": "cpu",
     "openvino": "openvino",
+    "nncf": "openvino",
     "tensorrt": "tensorrt",
     "flash_attn": "flash",
     "codecarbon": "carbon",

@@ -149,6 +149,13 @@ class Recipe(BaseModel):
         return "gpu" if self.target == "trt" or self.provider == "cuda" else "cpu"
 
     @property
+    def float_precision(self) -> FloatPrecision:
+        """Return what is computed in wherever there are neither integers nor FP8."""
+        if self.precision in ("fp32", "fp16", "bf16"):
+            return self.precision
+        return "fp32" if self.rest == "auto" or self.rest == "none" else self.rest
+
+    @property
     def name(self) -> str:
         """Return a short name for tables, such as `ort fused int8-dynamic`."""
         parts: list[str] = [self.target, self.flavour, self.attention]

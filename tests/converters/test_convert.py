@@ -169,7 +169,7 @@ def test_force_never_removes_a_folder_that_is_no_engine(
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"target": "tflite"}, r"no 'tflite' among targets; choose from ort, pytorch"),
+        ({"target": "tflite"}, r"no 'tflite' among targets; choose from ort, ov"),
         ({"target": "pytorch", "precision": "int8-dynamic"}, "offers fp32"),
         ({"target": "pytorch", "flavour": "fused"}, "no such choice"),
         ({"target": "ort", "attention": "sdpa"}, "no such choice"),
