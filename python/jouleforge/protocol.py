@@ -254,7 +254,9 @@ def _caveats(
         Caveat.CLOCK: not here.clock_is_good,
         Caveat.INT8_SATURATES: _int8_saturates(engine, here),
     }
-    return [caveat for caveat, applies in tests.items() if applies]
+    origin = engine.manifest.origin
+    found = [caveat for caveat, applies in tests.items() if applies]
+    return found + list(origin.caveats if origin else ())
 
 
 def _int8_saturates(engine: Engine, here: Environment) -> bool:
@@ -294,6 +296,7 @@ def _engine_ref(engine: Engine, session: Session) -> EngineRef:
         checkpoint_digest=checkpoint.digest,
         parameters=checkpoint.parameters,
         runtime=session.runtime,
+        origin=engine.manifest.origin,
     )
 
 
