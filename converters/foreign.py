@@ -210,7 +210,7 @@ def _sees_lengths(node: ir.Node) -> bool:
     maker = _producer(node.inputs[place])
     if maker == "Cast":
         maker = _producer(node.inputs[place], depth=2)
-    return maker in ("ReduceSum", "EmbedLayerNormalization")
+    return maker in ("ReduceSum", "EmbedLayerNormalization", "QEmbedLayerNormalization")
 
 
 def _data_files(file: Path, graph: ir.Graph) -> tuple[str, ...]:
