@@ -2,9 +2,9 @@
 
 A BERT-base of random weights (110 M parameters) is converted in fresh processes, interleaved: by us
 to a fused float32 and to a dynamic INT8 engine, parity checks included; by optimum-onnx with its
-optimisation level O2; and, since its quantiser fails on that graph, by its export with onnxruntime's
-own optimizer and dynamic quantisation. Times are from start to exit. The peak is the largest
-resident set; beside it stands what importing the libraries takes by itself.
+optimisation level O2; and, since its quantiser fails on that graph, by its export with
+onnxruntime's own optimizer and dynamic quantisation. Times are from start to exit. The peak is the
+largest resident set; beside it stands what importing the libraries takes by itself.
 """
 
 import argparse

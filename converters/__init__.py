@@ -1,5 +1,6 @@
 """Converters: from a fine-tuned checkpoint to an engine."""
 
+import gc
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,12 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import onnx
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from jouleforge import engine, environment, variants
 from jouleforge.checkpoint import Checkpoint
-from jouleforge.converters import audit, parity, precision, tokenizer
+from jouleforge.converters import audit, parity, precision, storage, tokenizer
 from jouleforge.converters.export import export
 from jouleforge.converters.parity import Answer, Bound
 from jouleforge.converters.targets import ort
@@ -54,13 +56,10 @@ def convert(
     target = variants.load("jouleforge.converters.targets", recipe.target)
     recipe = _resolved(recipe, target, checkpoint)
     with engine.writing(Path(out), force=force) as folder:
-        _log.info("reading %s", checkpoint.name)
-        model = load_model(checkpoint, attention="eager", allow_pickle=allow_pickle)
-        check = _Check(model, checkpoint, recipe, tokenizer.store(checkpoint, folder))
-        found = _write(model, target, recipe, folder, check)
+        check, found = _write(checkpoint, target, recipe, folder, allow_pickle=allow_pickle)
         _log.info("checking what was written")
         check("the engine", target.answer(folder, recipe), _bound(recipe))
-        manifest = _manifest(checkpoint, recipe, model, check, found, folder)
+        manifest = _manifest(checkpoint, recipe, check, found, folder)
         engine.write_manifest(folder, manifest)
     return Engine.open(out)
 
@@ -75,6 +74,7 @@ class _Check:
         if checkpoint.has_token_types:
             self.inputs += ("token_type_ids",)
         self.layers = checkpoint.layers
+        self.reference = _reference(checkpoint, model)
         self.stages: list[ParityStage] = []
         self._kind = checkpoint.kind
         self._cases = parity.make_cases(
@@ -100,27 +100,46 @@ def _bound(recipe: Recipe) -> Bound:
 
 
 def _write(
-    model: PreTrainedModel, target: ModuleType, recipe: Recipe, folder: Path, check: _Check
-) -> Audit:
-    """Write the engine's own files, and return what they consist of."""
+    checkpoint: Checkpoint,
+    target: ModuleType,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    allow_pickle: bool,
+) -> tuple[_Check, Audit]:
+    """Write the engine's own files; return what knows the checkpoint's answers, and the audit.
+
+    No weights outlive their use: a model, its graph and a session are each as large as all weights.
+    """
+    _log.info("reading %s", checkpoint.name)
+    model = load_model(checkpoint, attention="eager", allow_pickle=allow_pickle)
+    check = _Check(model, checkpoint, recipe, tokenizer.store(checkpoint, folder))
     if target.SOURCE == "module":
         target.write(model, recipe, folder)
-        return audit.audit_module(recipe.attention, layers=check.layers)
+        return check, audit.audit_module(recipe.attention, layers=check.layers)
     _log.info("exporting a %s graph", recipe.flavour)
     assert recipe.flavour in ("plain", "fused"), "a graph target has resolved it"
     graph = export(model, flavour=recipe.flavour, inputs=check.inputs, max_length=recipe.max_length)
-    check("the exported graph", ort.answer_graph(graph), parity.EXACT)
+    del model
+    # A float32 engine of ONNX Runtime is the exported graph, and is checked as the engine.
+    if (recipe.target, recipe.precision) != ("ort", "fp32"):
+        exported = folder / "exported.onnx"
+        storage.save(graph, exported)
+        del graph
+        check("the exported graph", ort.answer_file(exported), parity.EXACT)
+        graph = onnx.load(exported)
+        exported.unlink()
     if recipe.precision == "int8-dynamic":
         _log.info("quantising to INT8")
         graph = precision.quantize_dynamic(graph)
+        gc.collect()  # the nodes of the first graph know each other, and hold its weights
     target.write(graph, recipe, folder)
-    return audit.audit_graph(graph, recipe, layers=check.layers)
+    return check, audit.audit_graph(graph, recipe, layers=check.layers)
 
 
 def _manifest(
     checkpoint: Checkpoint,
     recipe: Recipe,
-    model: PreTrainedModel,
     check: _Check,
     found: Audit,
     folder: Path,
@@ -129,7 +148,7 @@ def _manifest(
     return Manifest(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         recipe=recipe,
-        checkpoint=_reference(checkpoint, model),
+        checkpoint=check.reference,
         inputs=tuple(
             TensorSpec(name=name, dtype="int64", shape=("batch", "sequence"))
             for name in check.inputs

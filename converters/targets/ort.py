@@ -7,6 +7,7 @@ from typing import Literal
 import onnx
 import onnxruntime
 
+from jouleforge.converters import storage
 from jouleforge.converters.parity import Answer, Inputs, Logits
 from jouleforge.errors import GateError
 from jouleforge.recipe import Precision, Recipe
@@ -32,28 +33,22 @@ def refusal(recipe: Recipe) -> str | None:
 def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
     """Store the graph."""
     del recipe
-    onnx.save(source, folder / GRAPH)
+    storage.save(source, folder / GRAPH)
 
 
 def answer(folder: Path, recipe: Recipe) -> Answer:
     """Return a function that runs the stored graph."""
     del recipe
-    return _session_answer(folder / GRAPH)
+    return answer_file(folder / GRAPH)
 
 
-def answer_graph(graph: onnx.ModelProto) -> Answer:
-    """Return a function that runs a graph in memory; the exporter's check for every target."""
-    return _session_answer(graph.SerializeToString())
-
-
-def _session_answer(source: Path | bytes) -> Answer:
+def answer_file(file: Path) -> Answer:
+    """Return a function that runs a graph's file; the exporter's check for every target."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(
-            source if isinstance(source, bytes) else str(source),
-            options,
-            providers=["CPUExecutionProvider"],
+            str(file), options, providers=["CPUExecutionProvider"]
         )
     # onnxruntime's exceptions have no common base but Exception itself.
     except Exception as error:
