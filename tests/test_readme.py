@@ -1,18 +1,16 @@
-"""The README: its table is generated from the committed results."""
+"""The tables in Markdown files: each is generated from the committed results."""
 
-import re
 from pathlib import Path
 
-from jouleforge.comparison import compare
-from jouleforge.measurement import read_measurements
-from jouleforge.reports import markdown
+import pytest
+from result_tables import blocks
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_results_table_is_that_of_the_committed_rows() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"<!-- results: (\S+) -->\n(.*?)<!-- end of results -->", text, re.DOTALL)
-    assert found is not None
-    rows = read_measurements(ROOT / found[1])
-    assert found[2].strip() == markdown.table(compare(rows)).strip()
+@pytest.mark.parametrize("name", ["README.md", "bench/peers/README.md"])
+def test_results_table_is_that_of_the_committed_rows(name: str) -> None:
+    found = blocks((ROOT / name).read_text(encoding="utf-8"))
+    assert found
+    for shown, made in found:
+        assert shown == made

@@ -13,11 +13,12 @@ import pytest
 from checkpoints import save_checkpoint
 from tasks import write_task
 
-from jouleforge.checkpoint import Checkpoint
+from jouleforge.converters import convert
 from jouleforge.errors import InputError
 from jouleforge.measurement import read_measurements
-from jouleforge.studies import Cell, Study, _plan, _Subject, run_study
-from jouleforge.task import Task
+from jouleforge.recipe import Recipe
+from jouleforge.studies import _plan, _Subject, run_study
+from jouleforge.study_file import Cell, Study
 
 LABELS = ("LABEL_0", "LABEL_1", "LABEL_2")
 STUDY = """
@@ -162,6 +163,32 @@ def test_order_of_blocks_is_random_and_that_of_the_seed() -> None:
     assert [s.cell for s in _plan(study, subject)] != [s.cell for s in _plan(other, subject)]
 
 
+def _with_engine(folder: Path, engine: str) -> Path:
+    file = folder / "study.toml"
+    file.write_text(STUDY + f'[[cells]]\nengine = "{engine}"\npadding = "longest"\n')
+    return file
+
+
+def test_engine_that_was_made_before_is_measured_beside_those_of_recipes(folder: Path) -> None:
+    made = convert(folder / "checkpoint", Recipe(target="pytorch"), folder / "made" / "e")
+    result = run_study(_with_engine(folder, "made/e"), folder / "out")
+    assert not result.failures
+    rows = [row for row in result.measurements if row.workload.padding == "longest"]
+    assert [row.engine.digest for row in rows] == [made.digest] * 2
+    assert len(result.measurements) == 6
+    moved = folder.rename(folder.parent / "moved")
+    said: list[str] = []
+    run_study(moved / "study.toml", moved / "out", on_progress=lambda p: said.append(p.text))
+    assert said == ["done"], "an engine is known by its content, wherever it lies"
+
+
+def test_engine_of_another_checkpoint_is_refused(folder: Path) -> None:
+    save_checkpoint(folder / "other", "distilbert")
+    convert(folder / "other", Recipe(target="pytorch"), folder / "made")
+    with pytest.raises(InputError, match=r"made of other, not of the study's checkpoint"):
+        run_study(_with_engine(folder, "made"), folder / "out")
+
+
 def test_folder_of_another_study_is_refused(folder: Path) -> None:
     (folder / "out").mkdir()
     (folder / "out" / "study.json").write_text("{}")
@@ -189,6 +216,11 @@ def test_two_studies_cannot_share_a_folder_at_once(folder: Path) -> None:
         (('padding = "static:32"', ""), "stands twice"),
         (('target = "ort"\npadding', 'precison = "fp32"\npadding'), "precison"),
         (("[[cells]]", "[[cells"), "not a TOML file"),
+        (('target = "ort"\npadding', 'engine = "../e"\npadding'), r"leaves the study's folder"),
+        (
+            ('target = "ort"\npadding', 'engine = "e"\nprecision = "fp32"\npadding'),
+            r"unknown key 'cells.1.precision'; allowed there: batch_size, engine, padding$",
+        ),
     ],
 )
 def test_mistake_in_a_study_names_the_file_and_the_key(
@@ -201,9 +233,8 @@ def test_mistake_in_a_study_names_the_file_and_the_key(
 
 
 def _about(folder: Path) -> tuple[Study, _Subject]:
-    checkpoint = Checkpoint.load(folder / "checkpoint").digest
-    task = Task.load(folder / "task.toml").digest
-    return Study.load(folder / "study.toml"), _Subject(checkpoint, task)
+    study = Study.load(folder / "study.toml")
+    return study, _Subject.of(study)
 
 
 def _children(pid: int) -> list[int]:

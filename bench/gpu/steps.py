@@ -126,7 +126,7 @@ def rtx() -> Facts:
 
 
 def tensorrt() -> Facts:
-    """A conversion for the target trt from end to end, in every float precision, and its loading."""
+    """A conversion for the target trt, end to end, in every float precision, and its loading."""
     from checkpoints import save_checkpoint
 
     from jouleforge import runners

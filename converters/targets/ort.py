@@ -10,7 +10,7 @@ from typing import Any, Literal
 import onnx
 import onnxruntime
 
-from jouleforge.converters import interpreter
+from jouleforge.converters import interpreter, storage
 from jouleforge.converters.evidence import Evidence, Product
 from jouleforge.converters.parity import Answer, Inputs
 from jouleforge.converters.precision import Profile
@@ -75,7 +75,7 @@ def profile(recipe: Recipe) -> Profile:
 def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
     """Store the graph."""
     del recipe
-    onnx.save(source, folder / GRAPH)
+    storage.save(source, folder / GRAPH)
 
 
 def answer(folder: Path, recipe: Recipe) -> Answer:

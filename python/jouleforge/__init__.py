@@ -1,8 +1,9 @@
 """Find the inference engine that answers with the fewest joules, and prove it.
 
-`convert` makes an engine of a checkpoint, `measure` runs it over a task's texts, `study` does both
-for many, `compare` puts the measurements side by side, and `write_report` prints them. `verify`
-checks an engine again, and `explain` says where its values part from the checkpoint's.
+`convert` makes an engine of a checkpoint, `adopt` one of an ONNX folder that somebody else made,
+`measure` runs either over a task's texts, `study` does all of it for many, `compare` puts the
+measurements side by side, and `write_report` prints them. `verify` checks an engine again, and
+`explain` says where its values part from the checkpoint's.
 """
 
 import importlib
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jouleforge.comparison import compare
     from jouleforge.converters import convert
+    from jouleforge.converters.adoption import adopt
     from jouleforge.converters.explanation import explain
     from jouleforge.converters.verification import verify
     from jouleforge.doctor import examine
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 # Loaded when first used: the command line answers `--help` without NumPy, let alone torch.
 _PLACES = {
     "Recipe": ("jouleforge.recipe", "Recipe"),
+    "adopt": ("jouleforge.converters.adoption", "adopt"),
     "compare": ("jouleforge.comparison", "compare"),
     "convert": ("jouleforge.converters", "convert"),
     "explain": ("jouleforge.converters.explanation", "explain"),
@@ -38,6 +41,7 @@ _PLACES = {
 
 __all__ = [
     "Recipe",
+    "adopt",
     "compare",
     "convert",
     "examine",

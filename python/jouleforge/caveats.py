@@ -31,6 +31,9 @@ class Caveat(StrEnum):
     SLOW_PRECISION = "slow-precision"
     DUPLICATE_ROWS = "duplicate-rows"
     UNGATED = "ungated"
+    ADOPTED = "adopted"
+    PARITY_UNCHECKED = "parity-unchecked"
+    RIGHT_PADDING_ONLY = "right-padding-only"
 
     @property
     def text(self) -> str:
@@ -70,6 +73,12 @@ _TEXTS = {
     Caveat.DUPLICATE_ROWS: "Many of the calibration rows were the same text.",
     Caveat.UNGATED: "The engine was converted without a task: its accuracy was not checked against "
     "the checkpoint's before it was measured.",
+    Caveat.ADOPTED: "The engine was not converted by jouleforge: it runs a graph that somebody "
+    "else made, in the precision that was found in it.",
+    Caveat.PARITY_UNCHECKED: "The engine was adopted without its checkpoint: whether it answers as "
+    "the checkpoint does was not checked.",
+    Caveat.RIGHT_PADDING_ONLY: "The graph reduces its mask to lengths: it is right for padding on "
+    "the right, as here, and wrong for padding on the left or a mask with holes.",
     Caveat.CLOCK: "The kernel's clock source is slow or unstable; short latencies are unreliable.",
 }
 

@@ -62,11 +62,14 @@ class Checkpoint:
     """Whether the only weights are in a pickle."""
 
     @classmethod
-    def load(cls, ref: str | Path, *, revision: str | None = None) -> "Checkpoint":
+    def load(
+        cls, ref: str | Path, *, revision: str | None = None, needs_weights: bool = True
+    ) -> "Checkpoint":
         """Return the checkpoint that a path, a folder's name or a hub id names.
 
         Looked for in this order: a folder of that path, a folder of that name under
-        `$JOULEFORGE_DATA/checkpoints`, the Hugging Face hub.
+        `$JOULEFORGE_DATA/checkpoints`, the Hugging Face hub. A folder of ONNX files has all of a
+        checkpoint but the weights, and is read with `needs_weights=False`.
 
         Raises:
             InputError: Nothing is found, or it is no supported fine-tuned encoder.
@@ -76,7 +79,7 @@ class Checkpoint:
         config = _read_config(path)
         _refuse_remote_code(path, config)
         head = _head(path, config)
-        pickled = _weights_are_pickled(path)
+        pickled = needs_weights and _weights_are_pickled(path)
         patterns = _PATTERNS + _PICKLE_PATTERNS * pickled
         files = {file for pattern in patterns for file in path.glob(pattern) if file.is_file()}
         return cls(

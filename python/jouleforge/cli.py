@@ -222,6 +222,44 @@ def explain(
 
 @app.command()
 @_reported
+def adopt(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with model.onnx, config.json and the tokenizer.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new engine.")],
+    file: Annotated[
+        str, typer.Option(help="The graph's file in the folder, where there are several.")
+    ] = "",
+    checkpoint: Annotated[
+        str, typer.Option(help="What the graph was made from; its answers are compared with it.")
+    ] = "",
+    name: Annotated[
+        str, typer.Option(help="What tables call the engine; the default is the folder's name.")
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an engine that is there.")
+    ] = False,
+    allow_pickle: PickleOption = False,
+) -> None:
+    """Make an engine of an ONNX folder that somebody else made, to measure it like our own."""
+    from jouleforge.converters.adoption import adopt as adopt_folder
+
+    engine = adopt_folder(
+        folder, out, file=file, name=name, checkpoint=checkpoint or None, force=force,
+        allow_pickle=allow_pickle,
+    )  # fmt: skip
+    parity = engine.manifest.parity
+    checked = (
+        f"{parity[-1].decisions_equal} of {parity[-1].rows} decisions as the checkpoint's, largest "
+        f"difference of a logit {parity[-1].max_abs_error:.2g}"
+        if parity
+        else "not compared with its checkpoint (--checkpoint)"
+    )
+    typer.echo(f"{engine.path}: {engine.name}; {checked}")
+
+
+@app.command()
+@_reported
 def measure(
     engine: Annotated[Path, typer.Argument(help="Folder of an engine.")],
     task: Annotated[str, typer.Option(help="Shipped task, or a task file (.toml).")],

@@ -4,9 +4,9 @@ import os
 import tomllib
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar, get_args, get_origin
+from typing import Annotated, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from jouleforge.errors import InputError
@@ -55,7 +55,8 @@ def read_toml(path: Traversable, model: type[Model]) -> Model:
 def _mistake(model: type[BaseModel], details: ErrorDetails) -> str:
     """Return one mistake as the key, what was expected there and what was found."""
     loc = details["loc"]
-    key = ".".join(str(part) for part in loc if part != "[key]")
+    # Parts in brackets are no keys: `[key]` of a mapping's own key, the tag of a union's option.
+    key = ".".join(str(part) for part in loc if not str(part).startswith("["))
     if details["type"] == "extra_forbidden":
         return f"unknown key {key!r}; allowed there: {', '.join(_keys_at(model, loc))}"
     if details["type"] == "missing":
@@ -74,6 +75,10 @@ def _keys_at(annotation: object, loc: tuple[int | str, ...]) -> list[str]:
             return sorted(annotation.model_fields)
         field = annotation.model_fields.get(str(loc[0]))
         return _keys_at(field.annotation, loc[1:]) if field else []
+    if get_origin(annotation) is Annotated:
+        tags = [mark.tag for mark in get_args(annotation)[1:] if isinstance(mark, Tag)]
+        if tags:
+            return _keys_at(get_args(annotation)[0], loc[1:]) if loc[0] in tags else []
     # A key or an index steps into a container, but not into a union.
     below = loc[1:] if get_origin(annotation) in (dict, list, tuple) else loc
     return [key for option in get_args(annotation) for key in _keys_at(option, below)]

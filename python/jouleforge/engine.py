@@ -15,6 +15,7 @@ from jouleforge import digest
 from jouleforge.checkpoint import TaskKind
 from jouleforge.environment import Environment
 from jouleforge.errors import InputError
+from jouleforge.origin import Origin
 from jouleforge.proof import Audit, CalibrationRecord, Gate, ParityStage
 from jouleforge.recipe import Recipe
 
@@ -56,6 +57,8 @@ class Manifest(_Stored):
 
     schema_version: Literal[2] = SCHEMA_VERSION
     created_at: str
+    origin: Origin | None = None
+    """Who made the graph; `None` if it was converted here. The recipe then says what was found."""
     recipe: Recipe
     checkpoint: CheckpointRef
     inputs: tuple[TensorSpec, ...]
@@ -97,7 +100,8 @@ class Engine:
     @property
     def name(self) -> str:
         """Return the name used in tables."""
-        return self.manifest.recipe.name
+        name, origin = self.manifest.recipe.name, self.manifest.origin
+        return name if origin is None else f"{origin.name} {name}"
 
     @classmethod
     def open(cls, path: str | Path) -> "Engine":

@@ -12,6 +12,7 @@ from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
 from jouleforge.environment import Environment
 from jouleforge.errors import InputError
+from jouleforge.origin import Origin
 from jouleforge.packed import PackedArray
 from jouleforge.recipe import Recipe
 
@@ -33,6 +34,8 @@ class EngineRef(_Stored):
     parameters: int
     runtime: str
     """Name and version of the runtime that executed it, as the runtime gives it."""
+    origin: Origin | None = None
+    """Who made its graph; `None` if jouleforge converted it."""
 
 
 class WorkloadSpec(_Stored):

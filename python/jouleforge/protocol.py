@@ -255,7 +255,9 @@ def _caveats(
         Caveat.UNGATED: engine.manifest.gate is None,
         **dict.fromkeys(engine.manifest.audit.allowed, True),
     }
-    return [caveat for caveat, applies in tests.items() if applies]
+    origin = engine.manifest.origin
+    found = [caveat for caveat, applies in tests.items() if applies]
+    return found + list(origin.caveats if origin else ())
 
 
 def _int8_saturates(engine: Engine, here: Environment) -> bool:
@@ -289,6 +291,7 @@ def _engine_ref(engine: Engine, session: Session) -> EngineRef:
         checkpoint_digest=checkpoint.digest,
         parameters=checkpoint.parameters,
         runtime=session.runtime,
+        origin=engine.manifest.origin,
     )
 
 

@@ -15,7 +15,8 @@ from jouleforge.comparison import compare
 from jouleforge.errors import InputError
 from jouleforge.measurement import Schedule
 from jouleforge.reports import write_report
-from jouleforge.studies import Cell, Progress, Study, StudyResult, run_study
+from jouleforge.studies import Progress, StudyResult, run_study
+from jouleforge.study_file import Cell, Study
 from jouleforge.task import Task
 
 _log = logging.getLogger(__name__)

@@ -11,107 +11,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import jouleforge
 from jouleforge import digest
+from jouleforge.caveats import Caveat
 from jouleforge.checkpoint import Checkpoint
-from jouleforge.data import read_toml
 from jouleforge.engine import Engine
 from jouleforge.errors import InputError, JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.jobs import ConvertJob, MeasureJob
-from jouleforge.measurement import Block, Measurement, Schedule, WorkloadSpec, read_measurements
+from jouleforge.measurement import Block, Measurement, read_measurements
 from jouleforge.recipe import Recipe
+from jouleforge.study_file import Cell, EngineCell, Study
 from jouleforge.task import Task
 
 RESULTS = "results.jsonl"
 FAILURES = "failures.jsonl"
-
-
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cell(Recipe):
-    """One row of the study's table: how its engine is made, and how its batches are."""
-
-    padding: str = "sorted"
-    batch_size: Annotated[int, Field(ge=1)] | Literal["study"] = "study"
-
-    @property
-    def recipe(self) -> Recipe:
-        """Return how its engine is made."""
-        return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
-
-
-class Study(_Stored):
-    """Which cells to measure, on what, how often and for how long."""
-
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
-    checkpoint: str
-    """Name under `$JOULEFORGE_DATA/checkpoints`, hub id, or a path inside the study's folder."""
-    task: str
-    """Shipped task, or a task file inside the study's folder."""
-    split: Literal["calibration", "selection", "test"] = "test"
-    limit: int | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    threads: Annotated[int, Field(ge=1)] = 1
-    repeats: Annotated[int, Field(ge=1)] = 5
-    """Blocks: every block measures each cell once, in its own random order."""
-    seed: int = 0
-    energy: str = "auto"
-    schedule: Schedule = Schedule()
-    cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _no_cell_twice(self) -> "Study":
-        for number, cell in enumerate(self.cells):
-            if cell in self.cells[:number]:
-                raise ValueError(f"cells.{number} stands twice: {cell.recipe.name} {cell.padding}")
-        return self
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Study":
-        """Return the study a TOML file describes.
-
-        Raises:
-            InputError: The file has mistakes, or names a path outside its own folder.
-        """
-        file = Path(path)
-        study = read_toml(file, cls)
-        return study.model_copy(
-            update={
-                "checkpoint": _inside(file, "checkpoint", study.checkpoint),
-                "task": _inside(file, "task", study.task),
-            }
-        )
-
-    def workload(self, cell: Cell) -> WorkloadSpec:
-        """Return how a cell's batches are made."""
-        return WorkloadSpec(
-            task=self.task,
-            split=self.split,
-            batch_size=self.batch_size if cell.batch_size == "study" else cell.batch_size,
-            padding=cell.padding,
-            order_seed=self.seed,
-            limit=self.limit,
-        )
-
-
-def _inside(study: Path, key: str, ref: str) -> str:
-    """Return a name as it is, and a path inside the study's folder as a path from here."""
-    path = PurePosixPath(ref)
-    if path.is_absolute() or ".." in path.parts or ref.startswith("~"):
-        raise InputError(
-            f"{study}: {key} {ref!r} leaves the study's folder; give a name or a path inside it"
-        )
-    inside = study.parent / ref
-    return str(inside) if inside.exists() else ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +67,35 @@ class _Subject:
 
     checkpoint: str
     task: str
+    engines: dict[str, str] = field(default_factory=dict)
+    """Path of each engine that was made before -> its name and digest."""
+
+    @classmethod
+    def of(cls, study: Study) -> "_Subject":
+        """Read what a study names.
+
+        Raises:
+            InputError: The checkpoint, the task or an engine cannot be used.
+        """
+        checkpoint = Checkpoint.load(study.checkpoint).digest
+        paths = {cell.engine for cell in study.cells if isinstance(cell, EngineCell)}
+        engines = {path: _engine_identity(path, checkpoint) for path in sorted(paths)}
+        if len(set(engines.values())) < len(engines):
+            raise InputError(f"two of {', '.join(engines)} are the same engine; name it once")
+        return cls(checkpoint=checkpoint, task=Task.load(study.task).digest, engines=engines)
+
+    def content(self, cell: Cell | EngineCell) -> dict[str, object]:
+        """Return what decides a cell's engine."""
+        if isinstance(cell, EngineCell):
+            return {"engine": self.engines[cell.engine]}
+        return {"recipe": cell.recipe.model_dump()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     """One measurement of the plan."""
 
-    cell: Cell
+    cell: Cell | EngineCell
     key: str
     repeat: int
     position: int
@@ -208,10 +147,10 @@ class _Run:
         self._on_progress = on_progress
         self._allow_pickle = allow_pickle
         self._checkpoint = Checkpoint.load(study.checkpoint)
-        self._subject = _Subject(self._checkpoint.digest, Task.load(study.task).digest)
+        self._subject = _Subject.of(study)
         _claim(folder, study, self._subject)
         self._failures: list[Failure] = []
-        self._engines: dict[Cell, Path | None] = {}
+        self._engines: dict[Cell | EngineCell, Path | None] = {}
         self._rows: dict[_Step, Measurement] = {}
         self._done = 0
         self._spent_s: list[float] = []
@@ -242,8 +181,10 @@ class _Run:
     def _row(self, step: _Step) -> Path:
         return self._folder / "rows" / step.file_name
 
-    def _engine(self, cell: Cell, *, total: int) -> Path | None:
+    def _engine(self, cell: Cell | EngineCell, *, total: int) -> Path | None:
         """Return the cell's engine, converted now if need be; None if that failed."""
+        if isinstance(cell, EngineCell):
+            return Path(cell.engine)
         if cell not in self._engines:
             path = self._folder / "engines" / _engine_name(cell.recipe, self._checkpoint.digest)
             if not _is_sound(path):
@@ -308,8 +249,8 @@ class _Run:
         )
 
 
-def _title(cell: Cell) -> str:
-    return f"{cell.recipe.name}, {cell.padding}"
+def _title(cell: Cell | EngineCell) -> str:
+    return f"{cell.name}, {cell.padding}"
 
 
 def _plan(study: Study, subject: _Subject) -> Iterator[_Step]:
@@ -325,17 +266,31 @@ def _plan(study: Study, subject: _Subject) -> Iterator[_Step]:
             yield _Step(cell, _key(study, cell, subject), repeat, position)
 
 
-def _key(study: Study, cell: Cell, subject: _Subject) -> str:
+def _key(study: Study, cell: Cell | EngineCell, subject: _Subject) -> str:
     """Return the digest of all that decides what a cell measures."""
     content = {
-        **asdict(subject),
-        "recipe": cell.recipe.model_dump(),
+        "checkpoint": subject.checkpoint,
+        "task": subject.task,
+        **subject.content(cell),
         "workload": study.workload(cell).model_dump(exclude={"task"}),
         "threads": study.threads,
         "schedule": study.schedule.model_dump(),
         "energy": study.energy,
     }
     return digest.of_text(json.dumps(content, sort_keys=True))
+
+
+def _engine_identity(path: str, checkpoint: str) -> str:
+    """Return what an engine that was made before is, wherever it lies."""
+    engine = Engine.open(path)
+    manifest = engine.manifest
+    unknown = manifest.origin is not None and Caveat.PARITY_UNCHECKED in manifest.origin.caveats
+    if manifest.checkpoint.digest != checkpoint and not unknown:
+        raise InputError(
+            f"{path} was made of {manifest.checkpoint.name}, not of the study's checkpoint; a "
+            "study is about one checkpoint"
+        )
+    return f"{engine.name} {engine.digest}"
 
 
 def _engine_name(recipe: Recipe, checkpoint_digest: str) -> str:
@@ -367,7 +322,12 @@ def _locked(folder: Path) -> Iterator[None]:
 def _claim(folder: Path, study: Study, subject: _Subject) -> None:
     """Note whose folder this is, or check that it is this study's."""
     file = folder / "study.json"
-    content = {**study.model_dump(mode="json", exclude={"checkpoint", "task"}), **asdict(subject)}
+    cells = [
+        {**subject.content(cell), "workload": study.workload(cell).model_dump(exclude={"task"})}
+        for cell in study.cells
+    ]
+    about = study.model_dump(mode="json", exclude={"checkpoint", "task", "cells"})
+    content = {**about, "checkpoint": subject.checkpoint, "task": subject.task, "cells": cells}
     text = json.dumps(content, indent=2) + "\n"
     if not file.exists():
         write_atomic(file, text)

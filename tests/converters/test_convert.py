@@ -100,7 +100,7 @@ def test_wrong_mask_fails_parity_and_writes_nothing(
     converters_export = converters.export
     monkeypatch.setattr(converters, "export", reads_padding)
     out = tmp_path / "engine"
-    with pytest.raises(GateError, match=r"parity of the exported graph failed.*No engine"):
+    with pytest.raises(GateError, match=r"parity of the engine failed.*No engine"):
         convert(make_checkpoint("bert"), Recipe(target="ort"), out)
     assert list(tmp_path.iterdir()) == []
 

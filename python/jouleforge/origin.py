@@ -1,0 +1,20 @@
+"""Origin: where the graph of an engine came from that jouleforge did not convert itself."""
+
+from pydantic import BaseModel, ConfigDict
+
+from jouleforge.caveats import Caveat
+
+
+class Origin(BaseModel):
+    """The ONNX folder an engine was adopted from, as it was found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """What tables call it, before the target and the precision that were found."""
+    file: str
+    """The graph's file in that folder."""
+    producer: str | None
+    """Program and version that the graph names as its writer; `None` if it names none."""
+    caveats: tuple[Caveat, ...]
+    """What stays with every measurement of it."""

@@ -1,0 +1,128 @@
+"""Study file: which cells to measure, on what, how often and for how long."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from jouleforge.data import read_toml
+from jouleforge.errors import InputError
+from jouleforge.measurement import Schedule, WorkloadSpec
+from jouleforge.recipe import Recipe
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+BatchSize = Annotated[int, Field(ge=1)] | Literal["study"]
+
+
+class Cell(Recipe):
+    """One row of the study's table: how its engine is made, and how its batches are."""
+
+    padding: str = "sorted"
+    batch_size: BatchSize = "study"
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return how its engine is made."""
+        return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
+
+
+class EngineCell(_Stored):
+    """One row whose engine was made before, as `convert` and `adopt` make them."""
+
+    engine: str
+    """Path of the engine's folder inside the study's folder."""
+    padding: str = "sorted"
+    batch_size: BatchSize = "study"
+
+    @property
+    def name(self) -> str:
+        """Return what it is called while the study runs."""
+        return f"engine {self.engine}"
+
+
+def _kind_of_cell(cell: object) -> str:
+    made = "engine" in cell if isinstance(cell, dict) else isinstance(cell, EngineCell)
+    return "[engine]" if made else "[recipe]"
+
+
+AnyCell = Annotated[
+    Annotated[Cell, Tag("[recipe]")] | Annotated[EngineCell, Tag("[engine]")],
+    Discriminator(_kind_of_cell),
+]
+"""The tags are places in a list of mistakes; `data.read_toml` leaves them out of the keys."""
+
+
+class Study(_Stored):
+    """Which cells to measure, on what, how often and for how long."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    checkpoint: str
+    """Name under `$JOULEFORGE_DATA/checkpoints`, hub id, or a path inside the study's folder."""
+    task: str
+    """Shipped task, or a task file inside the study's folder."""
+    split: Literal["calibration", "selection", "test"] = "test"
+    limit: int | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    threads: Annotated[int, Field(ge=1)] = 1
+    repeats: Annotated[int, Field(ge=1)] = 5
+    """Blocks: every block measures each cell once, in its own random order."""
+    seed: int = 0
+    energy: str = "auto"
+    schedule: Schedule = Schedule()
+    cells: Annotated[tuple[AnyCell, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _no_cell_twice(self) -> "Study":
+        for number, cell in enumerate(self.cells):
+            if cell in self.cells[:number]:
+                raise ValueError(f"cells.{number} stands twice: {cell.name} {cell.padding}")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Study":
+        """Return the study a TOML file describes.
+
+        Raises:
+            InputError: The file has mistakes, or names a path outside its own folder.
+        """
+        file = Path(path)
+        study = read_toml(file, cls)
+        return study.model_copy(
+            update={
+                "checkpoint": _inside(file, "checkpoint", study.checkpoint),
+                "task": _inside(file, "task", study.task),
+                "cells": tuple(_located(file, cell) for cell in study.cells),
+            }
+        )
+
+    def workload(self, cell: Cell | EngineCell) -> WorkloadSpec:
+        """Return how a cell's batches are made."""
+        return WorkloadSpec(
+            task=self.task,
+            split=self.split,
+            batch_size=self.batch_size if cell.batch_size == "study" else cell.batch_size,
+            padding=cell.padding,
+            order_seed=self.seed,
+            limit=self.limit,
+        )
+
+
+def _inside(study: Path, key: str, ref: str) -> str:
+    """Return a name as it is, and a path inside the study's folder as a path from here."""
+    path = PurePosixPath(ref)
+    if path.is_absolute() or ".." in path.parts or ref.startswith("~"):
+        raise InputError(
+            f"{study}: {key} {ref!r} leaves the study's folder; give a name or a path inside it"
+        )
+    inside = study.parent / ref
+    return str(inside) if inside.exists() else ref
+
+
+def _located(study: Path, cell: Cell | EngineCell) -> Cell | EngineCell:
+    if isinstance(cell, Cell):
+        return cell
+    return cell.model_copy(update={"engine": _inside(study, "engine", cell.engine)})
