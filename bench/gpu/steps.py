@@ -111,22 +111,26 @@ def captured() -> Facts:
 def rtx() -> Facts:
     """A plan of TensorRT-RTX, built without this GPU: whether it is valid here, and runs."""
     library = nvinfer.load(nvinfer.RTX)
-    plan, inputs, expected = _tiny_plan(library)
     device = cuda.Device()
-    log = nvinfer.Log()
-    runtime: Any = library.api.Runtime(log.logger(library))
-    validity, diagnostics = runtime.get_engine_validity(plan.data)
-    members = cast(Any, library.api).EngineInvalidityDiagnostics.__members__.items()
-    reasons = [name for name, member in members if int(diagnostics) & int(member)]
-    facts: Facts = {"validity": str(validity), "diagnostics": reasons}
-    if "INVALID" in str(validity):
-        print("\n".join(message.text for message in log.messages))
-        return facts
-    return facts | {"largest_error": _session_error(plan, library, device, inputs, expected)}
+    facts: Facts = {}
+    for precision in ("fp32", "fp16"):
+        plan, inputs, expected = _tiny_plan(library, precision)
+        log = nvinfer.Log()
+        runtime: Any = library.api.Runtime(log.logger(library))
+        validity, diagnostics = runtime.get_engine_validity(plan.data)
+        members = cast(Any, library.api).EngineInvalidityDiagnostics.__members__.items()
+        reasons = [name for name, member in members if int(diagnostics) & int(member)]
+        facts[precision] = {"validity": str(validity), "diagnostics": reasons}
+        if "INVALID" in str(validity):
+            print("\n".join(message.text for message in log.messages))
+            continue
+        error = _session_error(plan, library, device, inputs, expected)
+        facts[precision]["largest_error"] = error
+    return facts
 
 
 def tensorrt() -> Facts:
-    """A conversion for the target trt, end to end, in every float precision, and its loading."""
+    """A conversion for the target trt from end to end, in every float precision."""
     from checkpoints import save_checkpoint
 
     from jouleforge import runners
@@ -151,21 +155,27 @@ def tensorrt() -> Facts:
     return facts
 
 
-def _tiny_plan(library: nvinfer.Library) -> tuple[Any, dict[str, NDArray[np.int64]], Any]:
+def _tiny_plan(
+    library: nvinfer.Library, precision: str
+) -> tuple[Any, dict[str, NDArray[np.int64]], Any]:
     from checkpoints import save_checkpoint
 
     from jouleforge.checkpoint import Checkpoint
     from jouleforge.converters.export import export
     from jouleforge.converters.parity import module_logits
     from jouleforge.converters.plan.build import build
+    from jouleforge.converters.precision import to_float
     from jouleforge.modeling import load_model
     from jouleforge.recipe import Recipe
 
     with tempfile.TemporaryDirectory() as scratch:
-        save_checkpoint(Path(scratch), "bert")
+        # Fused attention kernels want a head of at least 16.
+        save_checkpoint(Path(scratch), "bert", hidden_size=64, num_attention_heads=2)
         model = load_model(Checkpoint.load(scratch), attention="eager")
     names = ("input_ids", "attention_mask", "token_type_ids")
     graph = export(model, flavour="plain", inputs=names, max_length=64)
+    if precision == "fp16":
+        graph = to_float(graph, "fp16")
     ids = np.random.default_rng(0).integers(4, 90, (3, 20))
     inputs = {name: np.zeros_like(ids) for name in names} | {"input_ids": ids}
     inputs["attention_mask"][:, :15] = 1

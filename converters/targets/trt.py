@@ -125,8 +125,8 @@ def evidence(folder: Path, recipe: Recipe, inputs: Mapping[str, NDArray[Any]]) -
 
 
 def _require_gpu_for(recipe: Recipe) -> None:
-    nvinfer.load_full()
     gpu = cuda.gpu()
+    nvinfer.load_full()
     since = _SINCE.get(recipe.precision)
     if since and gpu.compute_capability < since:
         raise MissingError(

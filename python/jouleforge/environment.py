@@ -16,6 +16,8 @@ _PACKAGES = (
     "onnxruntime",
     "onnxruntime-gpu",
     "openvino",
+    "tensorrt",
+    "tensorrt-cu13",
     "tokenizers",
     "torch",
     "transformers",

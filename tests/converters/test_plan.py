@@ -169,6 +169,19 @@ def test_tf32_is_off_unless_asked_for(make_graph: MakeGraph, rtx: Library, asked
 
 
 @pytest.mark.tensorrt
+def test_build_beside_another_object_of_tensorrts_keeps_its_own_log(
+    make_graph: MakeGraph, rtx: Library
+) -> None:
+    other = Log(most=2)
+    alive = rtx.api.Builder(other.logger(rtx))
+    record = builds.build(typed(make_graph("bert"), "fp16"), recipe(), rtx).record
+    assert record.attention_recognised
+    assert record.layers
+    assert all(message.severity <= 2 for message in other.messages)
+    del alive
+
+
+@pytest.mark.tensorrt
 def test_unknown_operator_is_an_error_with_the_node_s_name(
     make_graph: MakeGraph, rtx: Library
 ) -> None:
@@ -236,7 +249,9 @@ def test_product_that_reads_other_factors_than_the_graph_has_is_told_apart() -> 
         "Name: {0}, LayerType: gemm, Inputs: [ {{ Name: x, Dimensions: [-1,64], Datatype: {1} }}], "
         "Outputs: [], TacticName: t, StreamId: 0, Metadata: [ONNX Layer: {0}]"
     )
-    log = Log([Message(4, line.format("kept", "Int8") + "\n" + line.format("lost", "Half"))])
+    log = Log(
+        messages=[Message(4, line.format("kept", "Int8") + "\n" + line.format("lost", "Half"))]
+    )
     product = records.ProductRecord(name="", precision="int8", weighted=True, factors=("batch", 2))
     record = records.BuildRecord(
         library="tensorrt", version="11.4", gpu=None, compute_capability=None, driver=None,

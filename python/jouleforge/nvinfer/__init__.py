@@ -8,7 +8,9 @@ TensorRT's, and no engine is ever made of them.
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, cast
+from weakref import WeakSet
 
 from jouleforge.errors import MissingError
 from jouleforge.nvinfer.api import Api, BuilderFlag
@@ -22,12 +24,18 @@ RTX = ("tensorrt_rtx", "tensorrt_rtx_bindings")
 INSTALL = "pip install 'jouleforge[tensorrt]'"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Library:
     """TensorRT or TensorRT-RTX, imported."""
 
     api: Api
     name: LibraryName
+    listeners: "WeakSet[Log]" = field(default_factory=WeakSet)
+    logger: Any = field(init=False)
+    """The one logger of this library, which fills the logs that listen."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logger", _make_logger(self.api, self.listeners))
 
     @property
     def version(self) -> str:
@@ -66,15 +74,19 @@ def load(modules: Sequence[str] = FULL + RTX) -> Library:
     reasons = []
     for module in modules:
         try:
-            api = cast(Api, importlib.import_module(module))
+            return _imported(module)
         # The packages raise whatever their loader met: OSError, RuntimeError and others.
         except Exception as error:
             reasons.append(f"{module}: {error}")
-            continue
-        return Library(api=api, name="tensorrt-rtx" if module in RTX else "tensorrt")
     raise MissingError(
         f"unavailable: TensorRT cannot be imported ({'; '.join(reasons)}): {INSTALL}"
     )
+
+
+@cache
+def _imported(module: str) -> Library:
+    api = cast(Api, importlib.import_module(module))
+    return Library(api=api, name="tensorrt-rtx" if module in RTX else "tensorrt")
 
 
 def load_full() -> Library:
@@ -95,10 +107,16 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Log:
-    """Everything TensorRT said, in order. Nothing is printed."""
+    """What TensorRT says from now on, in order. Nothing is printed.
 
+    TensorRT knows one logger at a time: while any of its objects lives, another object's logger is
+    ignored. So a library has one logger, which all logs that are alive listen to.
+    """
+
+    most: int = 4
+    """Severity up to which messages are kept."""
     messages: list[Message] = field(default_factory=list)
 
     @property
@@ -112,13 +130,20 @@ class Log:
         return [message.text for message in self.messages if message.severity == 2]
 
     def logger(self, library: Library) -> Any:
-        """Return a logger of the library's own kind that fills this log."""
+        """Return the library's logger, which fills this log too from now on."""
+        library.listeners.add(self)
+        return library.logger
 
-        class Logger(library.api.ILogger):  # type: ignore[misc, name-defined]
-            def __init__(logger) -> None:
-                library.api.ILogger.__init__(logger)
 
-            def log(logger, severity: Any, text: str) -> None:
-                self.messages.append(Message(int(severity), text))
+def _make_logger(api: Api, listeners: "WeakSet[Log]") -> Any:
+    class Logger(api.ILogger):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            api.ILogger.__init__(self)
 
-        return Logger()
+        def log(self, severity: Any, text: str) -> None:
+            message = Message(int(severity), text)
+            for listener in list(listeners):
+                if message.severity <= listener.most:
+                    listener.messages.append(message)
+
+    return Logger()

@@ -47,7 +47,7 @@ class OpenPlan:
                 "do not move between GPUs, so convert again on this machine"
             )
         self.record, self.library, self.device = record, library, device
-        self.log = Log()
+        self.log = Log(most=1)
         self._logger = self.log.logger(library)
         self._runtime = self._open_runtime()
         engine = self._runtime.deserialize_cuda_engine(plan)
