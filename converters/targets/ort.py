@@ -24,8 +24,12 @@ def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
 
 
 def refusal(recipe: Recipe) -> str | None:
-    """Return why this engine is not made."""
-    del recipe
+    """Return why this engine is not made, and what to ask for instead."""
+    if recipe.compiled:
+        return (
+            "the target ort has no choice `compiled`: ONNX Runtime compiles every graph when it is "
+            "loaded; leave it out, or use the target pytorch"
+        )
     return None
 
 
