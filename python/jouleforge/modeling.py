@@ -1,5 +1,6 @@
 """The PyTorch module of a checkpoint, shared by the exporter and the PyTorch runner."""
 
+import os
 import shutil
 from typing import Any
 
@@ -142,10 +143,11 @@ def compile_module(model: PreTrainedModel) -> Any:
     Raises:
         MissingError: There is no C++ compiler, which Inductor needs whenever it compiles.
     """
-    if not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
+    compiler = os.environ.get("CXX", "g++")  # the one that Inductor calls
+    if shutil.which(compiler) is None:
         raise MissingError(
-            "torch.compile needs a C++ compiler, and none of g++, clang++, c++ is on the PATH: "
-            "install one (apt-get install g++), or leave `compiled` out"
+            f"torch.compile needs a C++ compiler, and {compiler} is not on the PATH: install it "
+            "(apt-get install g++), set CXX to another, or leave `compiled` out"
         )
     # The limit counts the graphs of all modules of one class; a module needs some four, and a
     # process may open several. With `fullgraph`, running into it is an error and not a fallback.
