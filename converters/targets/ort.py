@@ -49,9 +49,12 @@ def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
 
 
 def refusal(recipe: Recipe) -> str | None:
-    """Return why this engine is not made."""
+    """Return why this engine is not made, and what to ask for instead."""
     if recipe.compiled:
-        return "only the target pytorch can be compiled; leave --compiled out"
+        return (
+            "the target ort has no choice `compiled`: ONNX Runtime compiles every graph when it is "
+            "loaded; leave it out, or use the target pytorch"
+        )
     if recipe.provider == "cuda" and recipe.precision.startswith("int8"):
         return (
             "ONNX Runtime's CUDA provider has no INT8 kernels for Q/DQ graphs: it would compute in "

@@ -1,22 +1,38 @@
 """PyTorch: the module itself, as a baseline that goes through the same harness as every engine."""
 
-from collections.abc import Mapping
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.profiler import ProfilerActivity, profile
 from transformers import PreTrainedModel
 
 from jouleforge.checkpoint import Checkpoint
 from jouleforge.converters.evidence import Evidence, Product
 from jouleforge.converters.parity import Answer, Inputs, module_logits
-from jouleforge.modeling import load_model
+from jouleforge.modeling import compile_module, load_engine
 from jouleforge.recipe import Precision, Recipe
 
 SOURCE: Literal["module"] = "module"
-_TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-PRECISIONS: tuple[Precision, ...] = ("fp32",)
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+
+_FORMATS = {"float": "fp32", "c10::BFloat16": "bf16", "c10::Half": "fp16"}
+# Which inputs are the factors of a product, and which axis of the second is the result's width.
+_FACTORS = {
+    "aten::mm": (0, 1, 1),
+    "aten::addmm": (1, 2, 1),
+    "mkldnn::_linear_pointwise": (0, 1, 0),
+    "mkl::_mkl_linear": (0, 2, 0),
+    "aten::bmm": (0, 1, 2),
+    "aten::baddbmm": (1, 2, 2),
+}
+_OF_ACTIVATIONS = ("aten::bmm", "aten::baddbmm")
+_FUSED = "aten::_scaled_dot_product_flash_attention_for_cpu"
 
 
 def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
@@ -32,52 +48,74 @@ def refusal(recipe: Recipe) -> str | None:
 
 
 def write(source: PreTrainedModel, recipe: Recipe, folder: Path) -> None:
-    """Store the configuration and the weights as float32 safetensors."""
-    del recipe
-    source.save_pretrained(folder)
+    """Store the configuration and the weights as safetensors.
+
+    A bfloat16 engine holds its encoder's weights rounded, and those of its head in float32.
+    """
+    weights = source.state_dict()
+    if recipe.precision == "bf16":
+        encoder = f"{source.base_model_prefix}."
+        weights = {
+            name: value.to(torch.bfloat16) if name.startswith(encoder) else value
+            for name, value in weights.items()
+        }
+    source.save_pretrained(folder, state_dict=weights)
     for file in folder.glob("*.safetensors"):  # written for the owner's eyes alone
         file.chmod(0o644)
 
 
 def answer(folder: Path, recipe: Recipe) -> Answer:
-    """Return a function that runs the stored module."""
-    model = load_model(Checkpoint.load(folder), attention=recipe.attention)
+    """Return a function that runs the stored module, compiled if it is to be."""
+    model = _open(folder, recipe)
     return lambda inputs: module_logits(model, inputs)
 
 
 def evidence(folder: Path, recipe: Recipe, inputs: Inputs) -> Evidence:
-    """Return what torch dispatches in one run."""
-    model = load_model(Checkpoint.load(folder), attention=recipe.attention)
-    with _Recorder() as recorder:
-        module_logits(model, inputs)
+    """Return what PyTorch's profiler saw run on these inputs, int64 of shape (batch, sequence).
+
+    A compiled module is compiled as the runner compiles it, so that the profile shows the kernels
+    that Inductor's code calls.
+
+    Raises:
+        MissingError: There is no C++ compiler to compile the module with.
+    """
+    model = _open(folder, recipe)
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    with torch.inference_mode():
+        model(**tensors)
+        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
+            model(**tensors)
+    with tempfile.TemporaryDirectory() as scratch:
+        trace = Path(scratch) / "trace.json"
+        seen.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    nodes = [event for event in events if event.get("cat") == "cpu_op"]
     return Evidence(
-        source="torch's dispatcher during one run",
-        products=tuple(recorder.products),
-        fused_attentions=recorder.attentions,
-        operators={},
+        source=f"torch {torch.__version__}'s profile of one run",
+        products=tuple(product for node in nodes for product in _products(node)),
+        fused_attentions=sum(node["name"] == _FUSED for node in nodes),
+        operators=dict(sorted(Counter(node["name"] for node in nodes).items())),
     )
 
 
-class _Recorder(TorchDispatchMode):
-    """Notes every matrix product."""
+def _open(folder: Path, recipe: Recipe) -> Any:
+    model = load_engine(Checkpoint.load(folder), recipe)
+    return compile_module(model) if recipe.compiled else model
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.products: list[Product] = []
-        self.attentions = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        if name == "linear":
-            left, weight = args[:2]
-            self._note(name, left, weight.shape[0], weighted=True)
-        elif name in ("matmul", "mm", "bmm", "addmm"):
-            left, right = args[-2:]
-            self._note(name, left, right.shape[-1], weighted=right.ndim == 2)
-        elif "scaled_dot_product" in name:
-            self.attentions += 1
-        return func(*args, **(kwargs or {}))
-
-    def _note(self, name: str, left: torch.Tensor, columns: int, *, weighted: bool) -> None:
-        work = left.numel() * columns
-        self.products.append(Product(name, _TYPES[left.dtype], weighted, work))
+def _products(node: Mapping[str, Any]) -> Iterator[Product]:
+    """Yield the matrix products that one entry of the profile computes itself."""
+    name: str = node["name"]
+    shapes, types = (node["args"].get(f"Input {key}", []) for key in ("Dims", "type"))
+    if name == _FUSED:
+        format_, work = _FORMATS.get(types[0], "unknown"), prod(shapes[0]) * shapes[1][2]
+        yield Product(f"{name}: scores", format_, weighted=False, multiply_adds=work)
+        yield Product(f"{name}: context", format_, weighted=False, multiply_adds=work)
+    elif name in _FACTORS:
+        first, second, width = _FACTORS[name]
+        yield Product(
+            name,
+            _FORMATS.get(types[first], "unknown"),
+            weighted=name not in _OF_ACTIVATIONS,
+            multiply_adds=prod(shapes[first]) * shapes[second][width],
+        )

@@ -53,6 +53,8 @@ def refusal(recipe: Recipe) -> str | None:
         MissingError: It cannot be made, or not be checked, on this machine. Asking before anything
             is exported or calibrated saves minutes.
     """
+    if recipe.compiled:
+        return "the target trt has no choice `compiled`: every plan is; leave it out"
     if recipe.lean and not recipe.version_compatible:
         return "a plan without its runtime (lean) has to be version_compatible too"
     if recipe.tf32 and "fp32" not in (recipe.precision, recipe.rest):

@@ -85,7 +85,6 @@ def checked(model: Any, **values: Any) -> Any:
 
 def print_table(measurements: Any, *, baseline: str) -> None:
     """Print measurements side by side."""
-
     from jouleforge.comparison import compare as compare_rows
     from jouleforge.terminal import print_comparison
 

@@ -1,24 +1,28 @@
 """PyTorch: the stored module, called from Python for each batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch._dynamo.utils import counters
 
 from jouleforge._core import CallableRunner, Runner
 from jouleforge.checkpoint import Checkpoint
 from jouleforge.engine import Engine
-from jouleforge.modeling import load_model
+from jouleforge.errors import GateError
+from jouleforge.modeling import compile_module, load_engine
 from jouleforge.runners import Arrays
 
 
 class _Session:
     def __init__(self, engine: Engine, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._model = load_model(
-            Checkpoint.load(engine.path), attention=engine.manifest.recipe.attention
-        )
+        recipe = engine.manifest.recipe
+        model = load_engine(Checkpoint.load(engine.path), recipe)
+        self._compiled = recipe.compiled
+        self._model = compile_module(model) if recipe.compiled else model
         self.runtime = f"torch {torch.__version__}"
 
     def prepare(self, inputs: Sequence[Arrays], outputs: Sequence[NDArray[np.float32]]) -> Runner:
@@ -32,7 +36,29 @@ class _Session:
         def step(index: int) -> None:
             buffers[index].copy_(model(**batches[index]).logits)
 
-        return CallableRunner(step, len(batches))
+        if not self._compiled:
+            return CallableRunner(step, len(batches))
+        _see_every_shape(step, batches)
+        graphs = counters["stats"]["unique_graphs"]
+
+        def checked(index: int) -> None:
+            step(index)
+            if counters["stats"]["unique_graphs"] != graphs:
+                raise GateError(
+                    f"torch.compile compiled again for batch {index} of shapes it had seen; the "
+                    "times would be those of the compiler"
+                )
+
+        return CallableRunner(checked, len(batches))
+
+
+def _see_every_shape(step: Any, batches: Sequence[dict[str, torch.Tensor]]) -> None:
+    """Run one batch of each shape, so that all compilation is over before anything is timed."""
+    first: dict[tuple[torch.Size, ...], int] = {}
+    for index, batch in enumerate(batches):
+        first.setdefault(tuple(tensor.shape for tensor in batch.values()), index)
+    for index in first.values():
+        step(index)
 
 
 def load(engine: Engine, *, threads: int) -> _Session:
