@@ -93,9 +93,16 @@ def export(
             ) from error
     assert program is not None, "dynamo=True returns a program"
     graph = program.model
+    weights = list(graph.graph.initializers.values())
     if flavour == "fused":
         fusion.fuse(graph)
-    return _finish(graph)
+        weights += graph.graph.initializers.values()
+    proto = _finish(graph)
+    # The exporter's rewriting rules keep the last graph they saw for as long as the process lives,
+    # and with it, unless they are taken out, all weights of the module.
+    for value in weights:
+        value.const_value = None
+    return proto
 
 
 def _finish(graph: onnx_ir.Model) -> onnx.ModelProto:
