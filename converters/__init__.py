@@ -121,6 +121,7 @@ def _write(
     assert recipe.flavour in ("plain", "fused"), "a graph target has resolved it"
     graph = export(model, flavour=recipe.flavour, inputs=check.inputs, max_length=recipe.max_length)
     del model
+    gc.collect()  # what the exporter leaves behind refers to itself, and holds the module's weights
     # A float32 engine of ONNX Runtime is the exported graph, and is checked as the engine.
     if (recipe.target, recipe.precision) != ("ort", "fp32"):
         exported = folder / "exported.onnx"
