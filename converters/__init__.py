@@ -11,7 +11,6 @@ from jouleforge.checkpoint import Checkpoint
 from jouleforge.converters.conversion import Conversion
 from jouleforge.engine import Engine
 from jouleforge.errors import InputError, MissingError
-from jouleforge.modeling import load_model
 from jouleforge.recipe import Recipe
 
 # Fields of a recipe whose values a target offers.
@@ -55,10 +54,10 @@ def convert(
         )
     try:
         with engine.writing(Path(out), force=force) as folder:
-            model = load_model(checkpoint, attention="eager", allow_pickle=allow_pickle)
-            work = Conversion.begin(checkpoint, recipe, target, folder, model, task)
-            work.write(model)
-            del model  # the engine, the module and the graph are each as large as all weights
+            work = Conversion.begin(
+                checkpoint, recipe, target, folder, task=task, allow_pickle=allow_pickle
+            )
+            work.write()
             engine.write_manifest(folder, work.proved())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

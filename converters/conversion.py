@@ -34,6 +34,7 @@ from jouleforge.converters.gate import Judge
 from jouleforge.converters.parity import Answer, Bound, Inputs
 from jouleforge.engine import CheckpointRef, Manifest, TensorSpec
 from jouleforge.errors import GateError
+from jouleforge.modeling import load_model
 from jouleforge.proof import Audit, CalibrationRecord, Candidate, Gate, ParityStage
 from jouleforge.recipe import Recipe
 
@@ -51,6 +52,8 @@ class Conversion:
     recipe: Recipe
     target: ModuleType
     folder: Path
+    model: PreTrainedModel | None
+    """The float32 module, until its weights are in the engine."""
     reference: CheckpointRef
     reader: Tokenizer
     inputs: tuple[str, ...]
@@ -60,7 +63,7 @@ class Conversion:
     calibration: CalibrationRecord | None = None
     allowed: dict[Caveat, str] = field(default_factory=dict)
     exported: Path | None = None
-    """The float32 graph, where the engine's values can be compared with its."""
+    """File of the float32 graph."""
 
     @classmethod
     def begin(
@@ -69,11 +72,13 @@ class Conversion:
         recipe: Recipe,
         target: ModuleType,
         folder: Path,
-        model: PreTrainedModel,
+        *,
         task: str | None,
+        allow_pickle: bool,
     ) -> "Conversion":
-        """Have the module answer all that the engine will be asked."""
-        _log.info("asking %s", checkpoint.name)
+        """Load the module, and have it answer all that the engine will be asked."""
+        _log.info("reading %s", checkpoint.name)
+        model = load_model(checkpoint, attention="eager", allow_pickle=allow_pickle)
         finite.require_finite_weights(model, checkpoint.name)
         reader = tokenizer.store(checkpoint, folder)
         names = ("input_ids", "attention_mask") + ("token_type_ids",) * checkpoint.has_token_types
@@ -94,19 +99,18 @@ class Conversion:
                 rows=recipe.selection_rows,
             )
         reference = _reference(checkpoint, model)
-        return cls(checkpoint, recipe, target, folder, reference, reader, names, judge, task)
+        return cls(checkpoint, recipe, target, folder, model, reference, reader, names, judge, task)
 
-    def write(self, model: PreTrainedModel) -> None:
-        """Write the engine's own files."""
+    def write(self) -> None:
+        """Write the engine's own files.
+
+        No weights outlive their use: the module, its graph and a session are each as large.
+        """
+        model, self.model = self.model, None
+        assert model is not None, "an engine is written once"
         if self.target.SOURCE == "module":
             self.target.write(model, self.recipe, self.folder)
             return
-        graph = self._exported(model)
-        del model
-        self.target.write(self._in_precision(graph), self.recipe, self.folder)
-        gc.collect()  # nodes of edited graphs know each other, and hold all weights until then
-
-    def _exported(self, model: PreTrainedModel) -> onnx.ModelProto:
         _log.info("exporting a %s graph", self.recipe.flavour)
         assert self.recipe.flavour in ("plain", "fused"), "a graph target has resolved it"
         graph = export(
@@ -115,16 +119,17 @@ class Conversion:
             inputs=self.inputs,
             max_length=self.recipe.max_length,
         )
+        del model
+        gc.collect()  # what the exporter leaves behind refers to itself, and holds the weights
         # A float32 engine of ONNX Runtime is the exported graph, and is checked as the engine.
-        if (self.recipe.target, self.recipe.precision) == ("ort", "fp32"):
-            return graph
-        file = self.folder.parent / "exported.onnx"
-        storage.save(graph, file)
-        del graph
-        self._check("the exported graph", interpreter.answer(file), parity.EXACT)
-        if self.recipe.flavour == "plain":
-            self.exported = file
-        return onnx.load(file)
+        if (self.recipe.target, self.recipe.precision) != ("ort", "fp32"):
+            self.exported = self.folder.parent / "exported.onnx"
+            storage.save(graph, self.exported)
+            del graph
+            self._check("the exported graph", interpreter.answer(self.exported), parity.EXACT)
+            graph = onnx.load(self.exported)
+        self.target.write(self._in_precision(graph), self.recipe, self.folder)
+        gc.collect()  # the nodes of an edited graph know each other
 
     def proved(self) -> Manifest:
         """Return the manifest, after every check of what was written.
@@ -239,7 +244,7 @@ class Conversion:
 
     def _where(self) -> str:
         """Return where the values part, for the message of a failed gate."""
-        if self.exported is None or self.judge is None:
+        if self.exported is None or self.recipe.flavour != "plain" or self.judge is None:
             return ""
         return locate(
             onnx.load(self.exported),

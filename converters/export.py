@@ -84,6 +84,7 @@ def export(
                 output_names=["logits"],
                 dynamic_shapes=dict.fromkeys(inputs, dims),
                 external_data=False,
+                optimize=False,
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
@@ -92,11 +93,24 @@ def export(
                 f"{str(error).splitlines()[0]}"
             ) from error
     assert program is not None, "dynamo=True returns a program"
-    graph = program.model
-    naming.name_nodes(graph.graph)
-    if flavour == "fused":
-        fusion.fuse(graph)
-    return _finish(graph)
+    return _optimized(program, fused=flavour == "fused")
+
+
+def _optimized(program: torch.onnx.ONNXProgram, *, fused: bool) -> onnx.ModelProto:
+    """Return the graph after the exporter's own optimisations and ours, weights moved into it."""
+    weights = list(program.model.graph.initializers.values())
+    program.optimize()
+    naming.name_nodes(program.model.graph)
+    weights += program.model.graph.initializers.values()
+    if fused:
+        fusion.fuse(program.model)
+        weights += program.model.graph.initializers.values()
+    proto = _finish(program.model)
+    # The exporter's rewriting rules keep the last graph they saw for as long as the process lives,
+    # and with it, unless they are taken out, all weights of the module.
+    for value in weights:
+        value.const_value = None
+    return proto
 
 
 def _finish(graph: onnx_ir.Model) -> onnx.ModelProto:
