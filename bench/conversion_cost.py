@@ -19,6 +19,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from models import LAYERS, VOCABULARY, WIDTH, write_model
+
 # The parent imports nothing heavy: on Linux a child's peak starts from its parent's.
 
 HERE = Path(__file__).parent
@@ -26,7 +28,6 @@ EXPORT = HERE / "peers" / "optimum_onnx" / "export.py"
 PEER_PYTHON = Path("build/peers/optimum_onnx/venv/bin/python")
 OURS, THEIRS = "jouleforge", "optimum-onnx"
 IMPORTS = "import jouleforge.converters, jouleforge.converters.targets.ort, onnxscript"
-LAYERS, WIDTH, VOCABULARY = 12, 768, 30522
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +52,6 @@ class Cost:
     above_imports_bytes: int
     peak_by_weights: float
     """Peak over the size of the float32 weights."""
-
-
-def write_model(folder: Path) -> None:
-    """Save the model and a tokenizer that both versions of transformers read."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertForSequenceClassification
-
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=VOCABULARY, num_hidden_layers=LAYERS, hidden_size=WIDTH)
-    BertForSequenceClassification(config).save_pretrained(folder)
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    signs = [chr(code) for code in range(33, 127)]
-    words = [*specials, *signs, *(f"##{sign}" for sign in signs)]
-    words += [f"word{number}" for number in range(VOCABULARY - len(words))]
-    vocabulary = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(word, vocabulary[word]) for word in ("[CLS]", "[SEP]")],
-    )
-    tokenizer.add_special_tokens(specials)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "BertTokenizer", "model_max_length": 512}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def jobs(model: Path, peer: Path) -> list[Job]:
