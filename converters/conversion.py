@@ -118,6 +118,7 @@ class Conversion:
             flavour=self.recipe.flavour,
             inputs=self.inputs,
             max_length=self.recipe.max_length,
+            fuse_residuals=self.recipe.provider == "cuda",
         )
         del model
         gc.collect()  # what the exporter leaves behind refers to itself, and holds the weights

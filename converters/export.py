@@ -54,7 +54,12 @@ class _WithoutTokenTypes(torch.nn.Module):
 
 
 def export(
-    model: PreTrainedModel, *, flavour: Flavour, inputs: tuple[str, ...], max_length: int
+    model: PreTrainedModel,
+    *,
+    flavour: Flavour,
+    inputs: tuple[str, ...],
+    max_length: int,
+    fuse_residuals: bool = False,
 ) -> onnx.ModelProto:
     """Return the module as an ONNX graph with dynamic batch and sequence dimensions.
 
@@ -64,6 +69,7 @@ def export(
         flavour: Form of the graph.
         inputs: Names of the inputs, each int64 of shape (batch, sequence).
         max_length: Upper bound of the sequence dimension, in tokens.
+        fuse_residuals: In a fused graph, one operator for residual addition and LayerNorm.
 
     Raises:
         GateError: torch cannot express the module as a graph.
@@ -93,17 +99,19 @@ def export(
                 f"{str(error).splitlines()[0]}"
             ) from error
     assert program is not None, "dynamo=True returns a program"
-    return _optimized(program, fused=flavour == "fused")
+    return _optimized(program, fused=flavour == "fused", fuse_residuals=fuse_residuals)
 
 
-def _optimized(program: torch.onnx.ONNXProgram, *, fused: bool) -> onnx.ModelProto:
+def _optimized(
+    program: torch.onnx.ONNXProgram, *, fused: bool, fuse_residuals: bool
+) -> onnx.ModelProto:
     """Return the graph after the exporter's own optimisations and ours, weights moved into it."""
     weights = list(program.model.graph.initializers.values())
     program.optimize()
     naming.name_nodes(program.model.graph)
     weights += program.model.graph.initializers.values()
     if fused:
-        fusion.fuse(program.model)
+        fusion.fuse(program.model, residuals=fuse_residuals)
         weights += program.model.graph.initializers.values()
     proto = _finish(program.model)
     # The exporter's rewriting rules keep the last graph they saw for as long as the process lives,

@@ -20,13 +20,19 @@ _DOMAIN = "com.microsoft"
 _INT32 = int(ir.DataType.INT32)
 
 
-def fuse(model: ir.Model) -> None:
-    """Fuse all that is found, in place."""
+def fuse(model: ir.Model, *, residuals: bool) -> None:
+    """Fuse all that is found, in place.
+
+    Args:
+        model: Graph with attention as one operator.
+        residuals: Make residual additions and LayerNorm one operator too, which CUDA gains by and
+            the CPU loses by (`ort_options`).
+    """
     model.opset_imports.setdefault(_DOMAIN, 1)
     for number, node in enumerate(_nodes(model, "MultiHeadAttention")):
         _pack_attention(model.graph, node, number)
     for node in _nodes(model, "LayerNormalization"):
-        if not _fuse_embedding(model.graph, node):
+        if not _fuse_embedding(model.graph, node) and residuals:
             _fuse_residual(model.graph, node)
     for node in _nodes(model, "Gelu"):
         _fuse_bias_gelu(model.graph, node)

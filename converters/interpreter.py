@@ -1,6 +1,6 @@
 """Interpreter: graphs run by ONNX Runtime on the CPU; every target is checked from there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,20 @@ _CPU = "CPUExecutionProvider"
 Watch = Callable[[Inputs], list[NDArray[np.float32]]]
 
 
-def answer(source: onnx.ModelProto | Path, *, provider: str = _CPU) -> Answer:
+def answer(
+    source: onnx.ModelProto | Path,
+    *,
+    provider: str = _CPU,
+    entries: Mapping[str, str] | None = None,
+) -> Answer:
     """Return a function from inputs to logits.
 
     Args:
         source: A graph, or the file of one.
         provider: What executes it, by ONNX Runtime's name.
+        entries: Configuration of the session.
     """
-    session = _session(source, optimize=True, provider=provider)
+    session = _session(source, optimize=True, provider=provider, entries=entries or {})
 
     def run(inputs: Inputs) -> Logits:
         (logits,) = _run(session, ["logits"], inputs)
@@ -46,7 +52,7 @@ def watch(graph: onnx.ModelProto, tensors: Sequence[str]) -> Watch:
     watched.graph.output.extend(
         onnx.ValueInfoProto(name=name) for name in present if name not in outputs
     )
-    session = _session(watched, optimize=False, provider=_CPU)
+    session = _session(watched, optimize=False, provider=_CPU, entries={})
 
     def run(inputs: Inputs) -> list[NDArray[np.float32]]:
         found = dict(zip(present, _run(session, present, inputs), strict=True))
@@ -57,10 +63,12 @@ def watch(graph: onnx.ModelProto, tensors: Sequence[str]) -> Watch:
 
 
 def _session(
-    source: onnx.ModelProto | Path, *, optimize: bool, provider: str
+    source: onnx.ModelProto | Path, *, optimize: bool, provider: str, entries: Mapping[str, str]
 ) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -58,8 +58,29 @@ def _quantize_matmul(graph: ir.Graph, node: ir.Node) -> None:
     stored = None if weight is None else _stored(graph, weight)
     if stored is None:  # a product of two activations
         return
-    fused = ir.Node(_DOMAIN, "DynamicQuantizeMatMul", [node.inputs[0], *stored], name=node.name)
-    replace(graph, node, [fused])
+    user, bias = _added(node.outputs[0])
+    inputs = [node.inputs[0], *stored, *((None, bias) if bias else ())]
+    fused = ir.Node(_DOMAIN, "DynamicQuantizeMatMul", inputs, name=node.name)
+    if user is None:
+        replace(graph, node, [fused])
+        return
+    # The product adds the bias for nothing; alone, that is a pass over its result.
+    made = [fused]
+    if user.op_type == "BiasGelu":
+        made.append(ir.Node(_DOMAIN, "Gelu", fused.outputs, name=user.name))
+    replace(graph, user, made)
+    graph.remove(node, safe=True)
+
+
+def _added(value: ir.Value) -> tuple[ir.Node, ir.Value] | tuple[None, None]:
+    """Return the node that adds a constant vector to a product, and the vector, if one does."""
+    users = list(value.uses())
+    if len(users) != 1 or users[0].node.op_type not in ("Add", "BiasGelu"):
+        return None, None
+    node = users[0].node
+    (other,) = (term for term in node.inputs if term is not value)
+    vector = constant(other)
+    return (node, other) if vector is not None and vector.ndim == 1 and other else (None, None)
 
 
 def _quantize_attention(graph: ir.Graph, node: ir.Node) -> None:

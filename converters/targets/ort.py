@@ -10,6 +10,7 @@ from typing import Any, Literal
 import onnx
 import onnxruntime
 
+from jouleforge import ort_options
 from jouleforge.converters import interpreter, storage
 from jouleforge.converters.evidence import Evidence, Product
 from jouleforge.converters.parity import Answer, Inputs
@@ -87,7 +88,9 @@ def answer(folder: Path, recipe: Recipe) -> Answer:
     Raises:
         MissingError: ONNX Runtime here has no such provider.
     """
-    return interpreter.answer(folder / GRAPH, provider=_provider(recipe))
+    return interpreter.answer(
+        folder / GRAPH, provider=_provider(recipe), entries=ort_options.entries(recipe)
+    )
 
 
 def watch(folder: Path, recipe: Recipe, tensors: list[str]) -> interpreter.Watch:
@@ -102,6 +105,8 @@ def evidence(folder: Path, recipe: Recipe, inputs: Inputs) -> Evidence:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.enable_profiling = True
+        for key, value in ort_options.entries(recipe).items():
+            options.add_session_config_entry(key, value)
         options.profile_file_prefix = str(Path(scratch, "run"))
         session = onnxruntime.InferenceSession(
             str(folder / GRAPH), options, providers=[_provider(recipe)]

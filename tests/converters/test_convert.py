@@ -10,9 +10,8 @@ import onnx
 import pytest
 import torch
 
-from jouleforge import converters
 from jouleforge.checkpoint import Checkpoint
-from jouleforge.converters import convert, parity
+from jouleforge.converters import conversion, convert, parity
 from jouleforge.converters.targets import ort
 from jouleforge.engine import Engine
 from jouleforge.errors import GateError, InputError
@@ -38,8 +37,7 @@ def test_graph_answers_as_the_module_for_every_family(
 def test_fused_graph_packs_every_attention(make_engine: MakeEngine, family: str) -> None:
     operators = make_engine(family, target="ort", flavour="fused").manifest.audit.operators
     assert operators["Attention"] == 2
-    assert operators["SkipLayerNormalization"] >= 4
-    assert "LayerNormalization" not in operators or family == "electra"
+    assert "SkipLayerNormalization" not in operators, "it is slower than its parts on a CPU"
     assert operators["BiasGelu"] == 2
     assert "MultiHeadAttention" not in operators
     assert "Softmax" not in operators
@@ -97,8 +95,8 @@ def test_wrong_mask_fails_parity_and_writes_nothing(
         graph.graph.node.insert(1, as_int)
         return graph
 
-    converters_export = converters.export
-    monkeypatch.setattr(converters, "export", reads_padding)
+    converters_export = conversion.export
+    monkeypatch.setattr(conversion, "export", reads_padding)
     out = tmp_path / "engine"
     with pytest.raises(GateError, match=r"parity of the engine failed.*No engine"):
         convert(make_checkpoint("bert"), Recipe(target="ort"), out)

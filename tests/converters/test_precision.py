@@ -14,7 +14,13 @@ from jouleforge.checkpoint import Checkpoint
 from jouleforge.converters import calibration, finite, interpreter, naming
 from jouleforge.converters.export import export
 from jouleforge.converters.parity import Inputs
-from jouleforge.converters.precision import Range, quantize_static, smooth, to_float
+from jouleforge.converters.precision import (
+    Range,
+    quantize_dynamic,
+    quantize_static,
+    smooth,
+    to_float,
+)
 from jouleforge.converters.precision.qdq import quantized_tensors
 from jouleforge.converters.precision.switches import INPUT, switchable
 from jouleforge.errors import GateError
@@ -230,3 +236,32 @@ def test_smoothing_is_for_channels_that_stick_out_and_changes_nothing_in_float32
     np.testing.assert_allclose(out, x @ weight, rtol=1e-3, atol=1e-3)
     plain_error = smooth._error(x, weight, np.ones_like(factors))
     assert smooth._error(x, weight, factors) < 0.5 * plain_error
+
+
+@pytest.mark.parametrize("flavour", ["fused", "plain"])
+def test_dynamic_int8_adds_biases_inside_its_products(
+    make_checkpoint: MakeCheckpoint, flavour: str
+) -> None:
+    model = load_model(Checkpoint.load(make_checkpoint("bert")), attention="eager")
+    graph = export(model, flavour=flavour, inputs=tuple(batch()), max_length=64)  # type: ignore[arg-type]
+    quantized = quantize_dynamic(graph)
+    products = by_operator(quantized, "DynamicQuantizeMatMul")
+    assert len(products) == (6 if flavour == "fused" else 12)
+    assert all(len(node.input) == 5 for node in products)
+    assert not by_operator(quantized, "BiasGelu")
+    wanted, found = interpreter.answer(graph)(batch()), interpreter.answer(quantized)(batch())
+    assert 0 < np.sqrt(np.mean((found - wanted) ** 2)) < 0.3 * wanted.std()
+
+
+def test_residuals_are_fused_for_cuda_and_answer_the_same(
+    make_checkpoint: MakeCheckpoint, plain: onnx.ModelProto
+) -> None:
+    model = load_model(Checkpoint.load(make_checkpoint("bert")), attention="eager")
+    graph = export(
+        model, flavour="fused", inputs=tuple(batch()), max_length=64, fuse_residuals=True
+    )
+    assert len(by_operator(graph, "SkipLayerNormalization")) == 4
+    assert not by_operator(graph, "LayerNormalization")
+    np.testing.assert_allclose(
+        interpreter.answer(graph)(batch()), interpreter.answer(plain)(batch()), atol=1e-4
+    )

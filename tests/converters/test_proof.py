@@ -15,11 +15,11 @@ from tasks import calibration_lines, write_task
 from tokenizers import Tokenizer
 from typer.testing import CliRunner, Result
 
-from jouleforge import Recipe, converters, explain, verify
+from jouleforge import Recipe, explain, verify
 from jouleforge.caveats import Caveat
 from jouleforge.checkpoint import Checkpoint
 from jouleforge.cli import app
-from jouleforge.converters import audit, convert
+from jouleforge.converters import audit, conversion, convert
 from jouleforge.converters.evidence import Evidence, Product
 from jouleforge.converters.targets import ort
 from jouleforge.engine import Engine
@@ -159,8 +159,8 @@ def test_lost_fusion_is_caught(
     def plain_graph(*args: object, **kwargs: object) -> onnx.ModelProto:
         return exporter(*args, **{**kwargs, "flavour": "plain"})  # type: ignore[arg-type]
 
-    exporter = converters.export
-    monkeypatch.setattr(converters, "export", plain_graph)
+    exporter = conversion.export
+    monkeypatch.setattr(conversion, "export", plain_graph)
     with pytest.raises(GateError, match="0 of 2 attentions were fused"):
         convert(make_checkpoint("bert"), Recipe(target="ort", flavour="fused"), tmp_path / "e")
 

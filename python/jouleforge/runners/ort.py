@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jouleforge import ort_options
 from jouleforge._core import OrtRunner, Runner
 from jouleforge.engine import GRAPH, Engine
 from jouleforge.errors import MissingError
@@ -29,12 +30,15 @@ def library() -> Path:
 
 class _Session:
     def __init__(self, engine: Engine, threads: int) -> None:
-        cuda = engine.manifest.recipe.provider == "cuda"
+        recipe = engine.manifest.recipe
+        cuda = recipe.provider == "cuda"
         self._runner = OrtRunner(
             str(library()),
             str(engine.path / GRAPH),
             threads=threads,
             providers=[("CUDAExecutionProvider", {})] if cuda else [],
+            # A graph that somebody else made runs as its users would run it.
+            config={} if engine.manifest.origin else dict(ort_options.entries(recipe)),
         )
         self._output = engine.manifest.outputs[0].name
         self.runtime = f"onnxruntime {self._runner.version}"
