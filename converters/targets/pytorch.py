@@ -1,12 +1,16 @@
 """PyTorch: the module itself, as a baseline that goes through the same harness as every engine."""
 
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
+
+# Kineto, torch's profiler, prints lines of its own to stderr unless it was told not to.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 import torch
 from torch.profiler import ProfilerActivity, profile
