@@ -332,7 +332,9 @@ def test_precision_that_the_gpu_lacks_is_missing(monkeypatch: pytest.MonkeyPatch
 def test_conversion_without_a_gpu_is_refused_at_once_and_writes_nothing(
     make_checkpoint: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jouleforge.converters.load_model", lambda *_, **__: pytest.fail("late"))
+    monkeypatch.setattr(
+        "jouleforge.converters.conversion.load_model", lambda *_, **__: pytest.fail("late")
+    )
     with pytest.raises(MissingError, match=r"^unavailable: "):
         convert(make_checkpoint("bert"), Recipe(target="trt"), tmp_path / "engine")
     assert list(tmp_path.iterdir()) == []
