@@ -46,7 +46,7 @@ def judge(evidence: Evidence, recipe: Recipe, *, layers: int) -> Audit:
 
 def _findings(evidence: Evidence, recipe: Recipe, layers: int) -> Iterator[tuple[Caveat, str]]:
     """Give everything that was asked for and not done."""
-    wanted = "int8" if recipe.precision == "int8-dynamic" else recipe.precision
+    wanted = recipe.multiplied_in
     share = _share(evidence, recipe, wanted)
     if share < _ENOUGH:
         ran = ", ".join(

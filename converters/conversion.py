@@ -165,19 +165,19 @@ class Conversion:
             _log.info("quantising to INT8")
             return precision.quantize_dynamic(graph)
         if self.recipe.is_calibrated:
-            graph = self._calibrated(graph)
-        return self._typed(graph, check=True)
-
-    def _typed(self, graph: onnx.ModelProto, *, check: bool) -> onnx.ModelProto:
-        """Return the graph in the float precision that is asked for, if its types decide that."""
-        wanted = self.recipe.rest if self.recipe.is_calibrated else self.recipe.precision
-        if wanted not in ("fp16", "bf16") or not self.target.TYPED:
-            return graph
-        typed = precision.to_float(graph, wanted)
-        if wanted == "fp16" and check and self.recipe.precision == "fp16":
+            return self._typed(self._calibrated(graph))
+        typed = self._typed(graph)
+        if self.recipe.precision == "fp16" and self.target.TYPED:
             rows = self._cases() if self.task is None else self._rows().batches
             finite.require_no_overflow(typed, rows)
         return typed
+
+    def _typed(self, graph: onnx.ModelProto) -> onnx.ModelProto:
+        """Return the graph in the float precision that is asked for, if its types decide that."""
+        wanted = self.recipe.float_precision
+        if wanted == "fp32" or not self.target.TYPED:
+            return graph
+        return precision.to_float(graph, wanted)
 
     def _rows(self) -> Rows:
         assert self.task is not None
@@ -231,7 +231,7 @@ class Conversion:
         folder = self.folder.parent / "candidate"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        self.target.write(self._typed(graph, check=False), self.recipe, folder)
+        self.target.write(self._typed(graph), self.recipe, folder)
         answer: Answer = self.target.answer(folder, self.recipe)
         return answer
 
@@ -240,7 +240,7 @@ class Conversion:
             return None
         scores = self.judge.score(answer)
         if not gate.passes(scores, self.recipe):
-            gate.require(self.judge, scores, self.recipe, answer, self._where())
+            raise gate.failure(self.judge, scores, self.recipe, answer, self._where())
         return self.judge.record(scores)
 
     def _where(self) -> str:

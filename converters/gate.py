@@ -173,22 +173,16 @@ def passes(scores: Sequence[PolicyScore], recipe: Recipe) -> bool:
     )
 
 
-def require(
+def failure(
     judge: Judge, scores: Sequence[PolicyScore], recipe: Recipe, answer: Answer, where: str
-) -> None:
-    """Do nothing if the scores pass.
-
-    Raises:
-        GateError: They do not; the message holds the scores, the worst rows, and `where`.
-    """
-    if passes(scores, recipe):
-        return
+) -> GateError:
+    """Return the error of scores that do not pass: it holds them, the worst rows, and `where`."""
     found = "; ".join(
         f"{score.padding.partition(':')[0]}: {score.drop:.2f} points lost, "
         f"{score.changed:.1%} of the decisions changed"
         for score in scores
     )
-    raise GateError(
+    return GateError(
         f"the engine fails the gate on the selection split ({found}; allowed {recipe.max_drop:g} "
         f"points, {recipe.max_changed:.1%}). Worst: {judge.worst(answer)}. {where} Try another "
         "--calibrator, --smoothquant auto or --keep-float auto. No engine was written."

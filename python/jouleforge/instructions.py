@@ -14,18 +14,17 @@ _FAST = {
 
 def lacking(recipe: Recipe, here: Environment) -> str | None:
     """Return what this processor lacks for an engine that runs on it, in a sentence, or None."""
-    if recipe.target == "trt" or recipe.provider == "cuda":
+    if recipe.device == "gpu":
         return None
-    wanted = {"int8" if recipe.precision == "int8-dynamic" else recipe.precision, recipe.rest}
-    for precision, any_of in _FAST.items():
-        if precision in wanted and not set(any_of) & set(here.cpu_flags):
+    for precision in _FAST:
+        if precision in (recipe.multiplied_in, recipe.rest) and not has(precision, here):
             return (
-                f"{here.cpu} has none of {', '.join(any_of)}: {precision} is emulated there, and "
-                "slower than fp32 may be"
+                f"{here.cpu} has none of {', '.join(_FAST[precision])}: {precision} is emulated "
+                "there, and slower than fp32 may be"
             )
     return None
 
 
-def lacks_int8(recipe: Recipe, here: Environment) -> bool:
-    """Return whether an INT8 engine meets a processor without INT8 dot products."""
-    return "int8" in recipe.precision and not set(_FAST["int8"]) & set(here.cpu_flags)
+def has(precision: str, here: Environment) -> bool:
+    """Return whether a processor has fast instructions for int8, bf16 or fp16."""
+    return bool(set(_FAST[precision]) & set(here.cpu_flags))

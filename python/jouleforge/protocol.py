@@ -267,7 +267,8 @@ def _int8_saturates(engine: Engine, here: Environment) -> bool:
     """
     recipe = engine.manifest.recipe
     x86 = "avx2" in here.cpu_flags
-    return recipe.target == "ort" and x86 and instructions.lacks_int8(recipe, here)
+    int8 = recipe.multiplied_in == "int8"
+    return recipe.target == "ort" and x86 and int8 and not instructions.has("int8", here)
 
 
 def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:

@@ -144,6 +144,11 @@ class Recipe(BaseModel):
         return self.precision in ("int8", "fp8")
 
     @property
+    def multiplied_in(self) -> str:
+        """Return the number format of the products: `int8` for both kinds of INT8 engines."""
+        return "int8" if self.precision == "int8-dynamic" else self.precision
+
+    @property
     def device(self) -> Literal["cpu", "gpu"]:
         """Return what does the work."""
         return "gpu" if self.target == "trt" or self.provider == "cuda" else "cpu"
