@@ -49,7 +49,9 @@ class Conversion:
     """One conversion while it runs: what is known so far, and where it is written."""
 
     checkpoint: Checkpoint
+    asked: Recipe
     recipe: Recipe
+    """As asked, but for what a search has chosen."""
     target: ModuleType
     folder: Path
     model: PreTrainedModel | None
@@ -99,7 +101,9 @@ class Conversion:
                 rows=recipe.selection_rows,
             )
         reference = _reference(checkpoint, model)
-        return cls(checkpoint, recipe, target, folder, model, reference, reader, names, judge, task)
+        return cls(
+            checkpoint, recipe, recipe, target, folder, model, reference, reader, names, judge, task
+        )
 
     def write(self) -> None:
         """Write the engine's own files.
@@ -240,7 +244,7 @@ class Conversion:
             return None
         scores = self.judge.score(answer)
         if not gate.passes(scores, self.recipe):
-            raise gate.failure(self.judge, scores, self.recipe, answer, self._where())
+            raise gate.failure(self.judge, scores, self.asked, answer, self._where())
         return self.judge.record(scores)
 
     def _where(self) -> str:

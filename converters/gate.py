@@ -184,9 +184,20 @@ def failure(
     )
     return GateError(
         f"the engine fails the gate on the selection split ({found}; allowed {recipe.max_drop:g} "
-        f"points, {recipe.max_changed:.1%}). Worst: {judge.worst(answer)}. {where} Try another "
-        "--calibrator, --smoothquant auto or --keep-float auto. No engine was written."
+        f"points, {recipe.max_changed:.1%}). Worst: {judge.worst(answer)}. {where} "
+        f"{_advice(recipe)} No engine was written."
     )
+
+
+def _advice(recipe: Recipe) -> str:
+    if not recipe.is_calibrated:
+        return "Try another --precision."
+    untried = []
+    if recipe.quantizer != "nncf":
+        untried.append("another --calibrator")
+        untried += ["--smoothquant auto"] if recipe.smoothquant == "off" else []
+        untried += ["--keep-float auto"] if recipe.keep_float != "auto" else []
+    return f"Try {' or '.join([*untried, 'another --precision'])}."
 
 
 def _columns(checkpoint: Checkpoint, task: Task) -> list[int] | None:

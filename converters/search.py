@@ -154,13 +154,13 @@ def _return_to_float(trial: _Trial, ranges: dict[str, Range]) -> None:
     """Put the most harmful regions back to float, as few as the gate asks for."""
     collector, kept = trial.best.collector, trial.best.kept
     _log.info("ranking regions by the harm of their rounding")
+    # With the last one in float too, it would be no INT8 engine, but a slow float32 one.
     harmful = rank(trial.graph, trial.quantized(ranges, kept), trial.judge)
-    enough = 1
-    while not trial.run(collector, ranges, tuple(harmful[:enough])):
-        if enough >= len(harmful):
-            return
-        enough = min(2 * enough, len(harmful))
-    too_few = enough // 2
+    # With the last one in float too, it would be no INT8 engine, but a slow float32 one.
+    most = len(harmful) - 1
+    too_few, enough = 0, min(1, most)
+    while enough > too_few and not trial.run(collector, ranges, tuple(harmful[:enough])):
+        too_few, enough = enough, min(2 * enough, most)
     while enough - too_few > 1:
         middle = (enough + too_few) // 2
         if trial.run(collector, ranges, tuple(harmful[:middle])):
