@@ -31,8 +31,8 @@ FORBIDDEN = {
     },
 }  # fmt: skip
 # What the types on disk may need: each other, and nothing that runs.
-TYPES = ("recipe.py", "engine.py", "measurement.py", "caveats.py", "packed.py", "environment.py",
-         "checkpoint.py", "task.py", "comparison/__init__.py")  # fmt: skip
+TYPES = ("stored.py", "recipe.py", "engine.py", "measurement.py", "caveats.py", "packed.py",
+         "environment.py", "checkpoint.py", "task.py", "comparison/__init__.py")  # fmt: skip
 HEAVY = {"torch", "transformers", "onnx", "onnxruntime", "pandas", "matplotlib", "datasets"}
 
 

@@ -4,20 +4,15 @@ import importlib.util
 from importlib import metadata
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from jouleforge import cuda, energy, environment, nvinfer
 from jouleforge.data import data_root
 from jouleforge.environment import Environment
+from jouleforge.stored import Stored
 
 State = Literal["ok", "limited", "missing"]
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Check(_Stored):
+class Check(Stored):
     """One thing that was looked for."""
 
     group: Literal["processor", "energy", "runtime", "package", "data"]
@@ -28,7 +23,7 @@ class Check(_Stored):
     """What to do about it; empty when nothing is needed."""
 
 
-class Diagnosis(_Stored):
+class Diagnosis(Stored):
     """All that was looked for on this machine."""
 
     environment: Environment

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import ValidationError, field_validator
 
 from jouleforge import digest
 from jouleforge.checkpoint import TaskKind
@@ -18,6 +18,7 @@ from jouleforge.errors import InputError
 from jouleforge.origin import Origin
 from jouleforge.proof import Audit, CalibrationRecord, Gate, ParityStage
 from jouleforge.recipe import Recipe
+from jouleforge.stored import Stored
 
 MANIFEST = "engine.json"
 GRAPH = "model.onnx"
@@ -28,11 +29,7 @@ PARITY = "parity.npz"
 SCHEMA_VERSION: Literal[2] = 2
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TensorSpec(_Stored):
+class TensorSpec(Stored):
     """Name, NumPy type and shape of an input or output; a string is a dynamic dimension."""
 
     name: str
@@ -40,7 +37,7 @@ class TensorSpec(_Stored):
     shape: tuple[int | str, ...]
 
 
-class CheckpointRef(_Stored):
+class CheckpointRef(Stored):
     """The checkpoint an engine was made from."""
 
     name: str
@@ -52,7 +49,7 @@ class CheckpointRef(_Stored):
     parameters: int
 
 
-class Manifest(_Stored):
+class Manifest(Stored):
     """Content of `engine.json`."""
 
     schema_version: Literal[2] = SCHEMA_VERSION

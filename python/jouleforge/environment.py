@@ -5,7 +5,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from jouleforge.stored import Stored
 
 # Whatever of these is installed can change a number.
 _PACKAGES = (
@@ -44,10 +44,8 @@ _TELLING_FLAGS = (
 _GOOD_CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter")
 
 
-class Environment(BaseModel):
+class Environment(Stored):
     """The machine and software of one run; what cannot be read is `None`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cpu: str
     cpu_flags: list[str]

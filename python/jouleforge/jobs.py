@@ -12,22 +12,19 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from jouleforge import extras
 from jouleforge.errors import JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.measurement import Block, Schedule, WorkloadSpec
 from jouleforge.recipe import Recipe
+from jouleforge.stored import Stored
 
 _PR_SET_PDEATHSIG = 1
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ConvertJob(_Stored):
+class ConvertJob(Stored):
     """Convert a checkpoint into an engine."""
 
     kind: Literal["convert"] = "convert"
@@ -52,7 +49,7 @@ class ConvertJob(_Stored):
         )
 
 
-class MeasureJob(_Stored):
+class MeasureJob(Stored):
     """Measure an engine once, and write the row."""
 
     kind: Literal["measure"] = "measure"

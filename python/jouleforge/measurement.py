@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
@@ -15,15 +15,12 @@ from jouleforge.errors import InputError
 from jouleforge.origin import Origin
 from jouleforge.packed import PackedArray
 from jouleforge.recipe import Recipe
+from jouleforge.stored import Stored
 
 SCHEMA_VERSION: Literal[1] = 1
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EngineRef(_Stored):
+class EngineRef(Stored):
     """Which engine ran."""
 
     name: str
@@ -38,7 +35,7 @@ class EngineRef(_Stored):
     """Who made its graph; `None` if jouleforge converted it."""
 
 
-class WorkloadSpec(_Stored):
+class WorkloadSpec(Stored):
     """What to run: the rows, and how they are put into batches."""
 
     task: str
@@ -54,7 +51,7 @@ class WorkloadSpec(_Stored):
     """Another seed draws another sample."""
 
 
-class WorkloadFacts(_Stored):
+class WorkloadFacts(Stored):
     """What the workload turned out to be, in examples and tokens."""
 
     kind: Literal["single-label", "multi-label", "regression"]
@@ -81,7 +78,7 @@ class WorkloadFacts(_Stored):
         return 1 - self.real_tokens / self.computed_tokens
 
 
-class Schedule(_Stored):
+class Schedule(Stored):
     """How long to run."""
 
     warmup_s: Annotated[float, Field(ge=0)] = 1.0
@@ -91,7 +88,7 @@ class Schedule(_Stored):
     scenario: Literal["offline"] = "offline"
 
 
-class Timing(_Stored):
+class Timing(Stored):
     """When each batch was done, on the monotonic clock."""
 
     load_s: float
@@ -107,7 +104,7 @@ class Timing(_Stored):
         return self.latencies_ns.unpack().astype(np.int64)
 
 
-class Quality(_Stored):
+class Quality(Stored):
     """What the engine answered in the timed window, and how good that was."""
 
     metrics: dict[str, float | None]
@@ -137,14 +134,14 @@ class Quality(_Stored):
         return self
 
 
-class Memory(_Stored):
+class Memory(Stored):
     """Peak resident set of the measuring process."""
 
     peak_rss_bytes: int | None
     reason: str | None = None
 
 
-class Block(_Stored):
+class Block(Stored):
     """Where the measurement stands in a study; absent from a single one."""
 
     cell: str
@@ -155,7 +152,7 @@ class Block(_Stored):
     """Place in the block's random order."""
 
 
-class Measurement(_Stored):
+class Measurement(Stored):
     """All that one run of one engine showed; time, energy and answers are of the same window."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -172,7 +169,7 @@ class Measurement(_Stored):
     memory: Memory
     environment: Environment
     caveats: list[Caveat]
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
     """Sentences that explain a caveat for this very run."""
     block: Block | None = None
 

@@ -1,14 +1,11 @@
 """Origin: where the graph of an engine came from that jouleforge did not convert itself."""
 
-from pydantic import BaseModel, ConfigDict
-
 from jouleforge.caveats import Caveat
+from jouleforge.stored import Stored
 
 
-class Origin(BaseModel):
+class Origin(Stored):
     """The ONNX folder an engine was adopted from, as it was found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     """What tables call it, before the target and the precision that were found."""

@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from jouleforge.stored import Stored
 
 Dtype = Literal["bool", "int8", "uint8", "uint16", "int32", "uint32", "int64", "float32", "float64"]
 
 
-class PackedArray(BaseModel):
+class PackedArray(Stored):
     """One array as JSON keeps it: little-endian bytes in C order, compressed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dtype: Dtype
     shape: tuple[int, ...]

@@ -2,16 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from jouleforge.caveats import Caveat
+from jouleforge.stored import Stored
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ParityStage(_Stored):
+class ParityStage(Stored):
     """One comparison of logits against the eager float32 module on the same inputs."""
 
     name: str
@@ -28,7 +25,7 @@ class ParityStage(_Stored):
     """Rows whose decisions are the same as the reference's."""
 
 
-class PolicyScore(_Stored):
+class PolicyScore(Stored):
     """How an engine answers the selection split under one padding policy."""
 
     padding: str
@@ -43,7 +40,7 @@ class PolicyScore(_Stored):
     probabilities (the largest over labels for multi-label), or root mean square for regression."""
 
 
-class Gate(_Stored):
+class Gate(Stored):
     """The task-level check: the engine against the float32 module on the selection split."""
 
     task: str
@@ -56,7 +53,7 @@ class Gate(_Stored):
     scores: tuple[PolicyScore, ...]
 
 
-class Candidate(_Stored):
+class Candidate(Stored):
     """One way to quantise that was built and scored."""
 
     calibrator: str
@@ -65,7 +62,7 @@ class Candidate(_Stored):
     chosen: bool
 
 
-class CalibrationRecord(_Stored):
+class CalibrationRecord(Stored):
     """Where activation ranges came from, and what else was tried."""
 
     task: str
@@ -76,12 +73,12 @@ class CalibrationRecord(_Stored):
     """Rows whose text another row has too."""
     digest: str
     """SHA-256 over the texts and labels of the rows."""
-    smoothed: dict[str, float] = {}
+    smoothed: dict[str, float] = Field(default_factory=dict)
     """Migration strength of SmoothQuant by activation, where it was used."""
     candidates: tuple[Candidate, ...]
 
 
-class Audit(_Stored):
+class Audit(Stored):
     """What the runtime says it executes; see `converters.audit`."""
 
     source: str
@@ -99,5 +96,5 @@ class Audit(_Stored):
     """Count of each kind of executed node; empty where the runtime does not tell."""
     tf32: bool
     """Whether FP32 products may be computed with TF32 factors."""
-    allowed: dict[Caveat, str] = {}
+    allowed: dict[Caveat, str] = Field(default_factory=dict)
     """What was found wrong and allowed by the recipe."""

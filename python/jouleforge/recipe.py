@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from jouleforge.caveats import ALLOWABLE, Caveat
+from jouleforge.stored import Stored
 
 Flavour = Literal["plain", "fused"]
 Attention = Literal["eager", "sdpa"]
@@ -17,15 +18,13 @@ Quantizer = Literal["own", "nncf"]
 _COLLECTOR = re.compile(r"auto|none|minmax|entropy|mse|percentile:(\d+(\.\d+)?)")
 
 
-class Recipe(BaseModel):
+class Recipe(Stored):
     """How to convert one checkpoint into one engine.
 
     `"auto"` leaves a choice to the target; the recipe stored in an engine names what was chosen.
     A choice that a target does not have (the attention of a graph, the flavour of a module) is
     stored as `"none"`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str
     """Name of a module in `jouleforge.converters.targets`: `ort`, `ov`, `pytorch`, `trt`."""

@@ -3,17 +3,13 @@
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from jouleforge.data import read_toml
 from jouleforge.errors import InputError
 from jouleforge.measurement import Schedule, WorkloadSpec
 from jouleforge.recipe import Recipe
-
-
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+from jouleforge.stored import Stored
 
 BatchSize = Annotated[int, Field(ge=1)] | Literal["study"]
 
@@ -30,7 +26,7 @@ class Cell(Recipe):
         return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
 
 
-class EngineCell(_Stored):
+class EngineCell(Stored):
     """One row whose engine was made before, as `convert` and `adopt` make them."""
 
     engine: str
@@ -56,7 +52,7 @@ AnyCell = Annotated[
 """The tags are places in a list of mistakes; `data.read_toml` leaves them out of the keys."""
 
 
-class Study(_Stored):
+class Study(Stored):
     """Which cells to measure, on what, how often and for how long."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]

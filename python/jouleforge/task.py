@@ -8,8 +8,6 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     field_validator,
@@ -21,6 +19,7 @@ from jouleforge.checkpoint import TaskKind
 from jouleforge.data import data_root, read_toml
 from jouleforge.errors import InputError, MissingError
 from jouleforge.examples import Decoder, Examples, Labels, Text, sample
+from jouleforge.stored import Stored
 
 __all__ = ["METRICS", "Examples", "Labels", "Split", "Task", "TaskKind", "shipped"]
 
@@ -48,13 +47,7 @@ _GIVES_WAY_TO: Final[Mapping[Split, tuple[Split, ...]]] = {
 }
 
 
-class _Table(BaseModel):
-    """A table of a TOML file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Part(_Table):
+class Part(Stored):
     """The rows of a place that belong to a split.
 
     A hash of its texts gives every row a number in [0, 1), and a part is an interval of these
@@ -121,14 +114,14 @@ def _disjoint(splits: dict[Split, _AnySplit]) -> dict[Split, _AnySplit]:
     return splits
 
 
-class _Source(_Table):
+class _Source(Stored):
     """How a table's columns become texts and labels."""
 
     text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
     """The one or two columns that hold the text."""
     label: str
     """The column that holds the label."""
-    values: dict[str, str] = {}
+    values: dict[str, str] = Field(default_factory=dict)
     """Raw cell to label name; empty where the cell is the name, or the number."""
     separator: str = Field(default=" ", min_length=1)
     """Multi-label: what stands between the names in one cell."""
@@ -186,7 +179,7 @@ class Hub(_Source):
         )
 
 
-class Task(_Table):
+class Task(Stored):
     """What is asked of a model: texts, labels, splits and a headline metric."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")

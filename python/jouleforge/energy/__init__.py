@@ -7,9 +7,10 @@ here. An absent counter never aborts a run: it gives an `unavailable` reading wi
 from types import ModuleType
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from jouleforge import variants
+from jouleforge.stored import Stored
 
 Scope = Literal["gpu_board", "cpu_package", "dram", "machine"]
 
@@ -19,10 +20,8 @@ _AUTOMATIC: dict[Device, tuple[str, ...]] = {"cpu": ("rapl",), "gpu": ("nvml",)}
 """What `auto` tries: the counters of the device that does the work, and of no other."""
 
 
-class EnergyReading(BaseModel):
+class EnergyReading(Stored):
     """Energy of one device over one window, or the reason why there is none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     """Which source read it: the name of a module here."""

@@ -3,20 +3,17 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from jouleforge.errors import InputError
 from jouleforge.nvinfer import LibraryName
+from jouleforge.stored import Stored
 
 PLAN = "model.plan"
 RECORD = "build.json"
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Profile(_Stored):
+class Profile(Stored):
     """Range of shapes, each (batch, sequence), that one part of the plan is compiled for."""
 
     smallest: tuple[int, int]
@@ -32,7 +29,7 @@ class Profile(_Stored):
         )
 
 
-class ProductRecord(_Stored):
+class ProductRecord(Stored):
     """One matrix product of the graph that was built."""
 
     name: str
@@ -44,7 +41,7 @@ class ProductRecord(_Stored):
     """Sizes whose product is the number of multiply-adds; a string is a dynamic dimension."""
 
 
-class LayerRecord(_Stored):
+class LayerRecord(Stored):
     """One layer of the plan, as TensorRT's inspector describes it."""
 
     name: str
@@ -57,7 +54,7 @@ class LayerRecord(_Stored):
     profile: int
 
 
-class BuildRecord(_Stored):
+class BuildRecord(Stored):
     """Content of `build.json`."""
 
     schema_version: Literal[1] = 1
