@@ -18,7 +18,7 @@ from jouleforge.measurement import WorkloadSpec
 from jouleforge.proof import Gate, PolicyScore
 from jouleforge.recipe import Recipe
 from jouleforge.task import Task
-from jouleforge.workload import Workload, build_workload
+from jouleforge.workload import Workload, batch_rows, tokenize_rows
 
 _BUCKETS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _BATCH = 32
@@ -60,21 +60,6 @@ class Judge:
         Raises:
             InputError: The task has no selection split, or is not what the checkpoint's head does.
         """
-
-        def policy(padding: str) -> _Policy:
-            spec = WorkloadSpec(
-                task=task, split="selection", batch_size=_BATCH, padding=padding, limit=rows
-            )
-            return _Policy(
-                build_workload(
-                    spec,
-                    tokenizer=reader,
-                    inputs=inputs,
-                    max_length=max_length,
-                    pad_id=checkpoint.pad_id,
-                )
-            )
-
         self._task = Task.load(task)
         if checkpoint.kind not in (None, self._task.kind):
             raise InputError(
@@ -82,13 +67,18 @@ class Judge:
                 f"is {self._task.kind}; name the task it was fine-tuned for"
             )
         self._columns = _columns(checkpoint, self._task)
+        spec = WorkloadSpec(task=task, split="selection", batch_size=_BATCH, limit=rows)
+        tokens = tokenize_rows(spec, tokenizer=reader, limit=max_length)
         buckets = [*(size for size in _BUCKETS if size < max_length), max_length]
-        self._policies = [policy("longest"), policy(f"bucket:{','.join(map(str, buckets))}")]
-        exact = policy("sorted")
-        self._texts = exact.workload.examples.texts
-        self._truth = exact.workload.examples.labels
-        self._digest = exact.workload.facts.digest
-        self._reference = self._ordered(exact.answer(lambda case: module_logits(model, case)))
+        longest, bucket, by_length = (
+            _Policy(batch_rows(tokens, padding, inputs=inputs, pad_id=checkpoint.pad_id))
+            for padding in ("longest", f"bucket:{','.join(map(str, buckets))}", "sorted")
+        )
+        self._policies = [longest, bucket]
+        self._texts = tokens.examples.texts
+        self._truth = tokens.examples.labels
+        self._digest = tokens.examples.digest
+        self._reference = self._ordered(by_length.answer(lambda case: module_logits(model, case)))
         self._reference_value = self._metric(self._decide(self._reference))
 
     @property

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from jouleforge.errors import InputError
 from jouleforge.measurement import WorkloadSpec
-from jouleforge.workload import Padding, Workload, build_workload
+from jouleforge.workload import Padding, Workload, batch_rows, build_workload, tokenize_rows
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TASK = """
@@ -136,6 +136,28 @@ def test_padding_that_means_nothing_is_one_clear_error(text: str) -> None:
 def test_padding_beyond_the_engine_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="longer than the engine's 64 tokens"):
         build(folder, padding="static:65")
+
+
+def test_rows_tokenised_once_serve_every_padding(folder: Path) -> None:
+    spec = WorkloadSpec(task=str(folder / "task.toml"), batch_size=8, padding="static:8")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    rows = tokenize_rows(spec, tokenizer=tokenizer, limit=64)
+    for padding in [*POLICIES, "exact"]:
+        shared, own = (
+            batch_rows(rows, padding, inputs=INPUTS, pad_id=0),
+            build(folder, padding=padding),
+        )
+        assert shared.spec == own.spec
+        assert shared.facts.model_copy(update={"tokenize_s": own.facts.tokenize_s}) == own.facts
+
+
+def test_padding_that_ends_elsewhere_than_the_rows_is_refused(folder: Path) -> None:
+    spec = WorkloadSpec(task=str(folder / "task.toml"))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    rows = tokenize_rows(spec, tokenizer=tokenizer, limit=64)
+    for padding in ("static:32", "bucket:16,128"):
+        with pytest.raises(InputError, match="the rows were cut to 64"):
+            batch_rows(rows, padding, inputs=INPUTS, pad_id=0)
 
 
 @given(st.lists(st.integers(1, 512), min_size=1, unique=True))

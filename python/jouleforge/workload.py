@@ -82,6 +82,22 @@ class Workload:
     task: Task
 
 
+@dataclass(frozen=True, slots=True)
+class TokenizedRows:
+    """Rows of a task's split, read and tokenised once, for any number of padding policies."""
+
+    spec: WorkloadSpec
+    task: Task
+    examples: Examples
+    encodings: list[Encoding]
+    """One a row, in the data's order, without padding."""
+    limit: int
+    """Length in tokens that longer rows were cut to."""
+    truncated: int
+    """How many rows were cut."""
+    tokenize_s: float
+
+
 def build_workload(
     spec: WorkloadSpec,
     *,
@@ -102,35 +118,74 @@ def build_workload(
     Raises:
         InputError: The task, its data or the padding policy cannot be used.
     """
-    padding = Padding.parse(spec.padding)
-    if padding.limit is not None and padding.limit > max_length:
+    limit = Padding.parse(spec.padding).limit or max_length
+    if limit > max_length:
         raise InputError(
             f"padding {spec.padding!r} is longer than the engine's {max_length} tokens"
         )
+    rows = tokenize_rows(spec, tokenizer=tokenizer, limit=limit)
+    return batch_rows(rows, spec.padding, inputs=inputs, pad_id=pad_id)
+
+
+def tokenize_rows(spec: WorkloadSpec, *, tokenizer: Tokenizer, limit: int) -> TokenizedRows:
+    """Return the rows of a task's split as tokens.
+
+    Args:
+        spec: Which rows; its padding is not looked at.
+        tokenizer: The engine's own; special tokens are added by it.
+        limit: Length in tokens that longer rows are cut to.
+
+    Raises:
+        InputError: The task or its data cannot be used.
+    """
     task = Task.load(spec.task)
     examples = task.examples(spec.split, limit=spec.limit, seed=spec.sample_seed)
-    limit = min(max_length, padding.limit or max_length)
     encodings, truncated, tokenize_s = _tokenize(tokenizer, examples, limit)
-    lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
+    # The name, not the path it was loaded by: rows of one task stay comparable wherever it lies.
+    named = spec.model_copy(update={"task": task.name})
+    return TokenizedRows(named, task, examples, encodings, limit, truncated, tokenize_s)
+
+
+def batch_rows(
+    rows: TokenizedRows, padding: str, *, inputs: Sequence[str], pad_id: int
+) -> Workload:
+    """Return the rows' batches under a padding policy, in the size and order their spec asks for.
+
+    Args:
+        rows: What to batch.
+        padding: The policy, in place of the spec's own.
+        inputs: Names of the arrays the engine takes.
+        pad_id: Token id that fills the padding; it is masked as well.
+
+    Raises:
+        InputError: There is no such policy, it ends at another length than the rows were cut to,
+            or the engine takes an array that is not known.
+    """
+    policy = Padding.parse(padding)
+    if policy.limit not in (None, rows.limit):
+        raise InputError(
+            f"padding {padding!r} ends at {policy.limit} tokens, and the rows were cut to "
+            f"{rows.limit}; cut them to the same length"
+        )
+    spec = rows.spec.model_copy(update={"padding": padding})
+    lengths = np.array([len(encoding.ids) for encoding in rows.encodings], dtype=np.int64)
     batches = [
-        _batch(encodings, rows, width, tuple(inputs), pad_id)
-        for rows, width in _groups(lengths, padding, spec.batch_size, spec.order_seed)
+        _batch(rows.encodings, members, width, tuple(inputs), pad_id)
+        for members, width in _groups(lengths, policy, spec.batch_size, spec.order_seed)
     ]
     facts = WorkloadFacts(
-        kind=task.kind,
-        source=examples.source,
-        digest=examples.digest,
+        kind=rows.task.kind,
+        source=rows.examples.source,
+        digest=rows.examples.digest,
         batches_digest=_digest(batches),
-        examples=len(encodings),
+        examples=len(rows.encodings),
         batches=len(batches),
         real_tokens=int(lengths.sum()),
         computed_tokens=sum(batch.inputs["input_ids"].size for batch in batches),
-        truncated=truncated,
-        tokenize_s=tokenize_s,
+        truncated=rows.truncated,
+        tokenize_s=rows.tokenize_s,
     )
-    # The name, not the path it was loaded by: rows of one task stay comparable wherever it lies.
-    named = spec.model_copy(update={"task": task.name})
-    return Workload(spec=named, facts=facts, batches=batches, examples=examples, task=task)
+    return Workload(spec=spec, facts=facts, batches=batches, examples=rows.examples, task=rows.task)
 
 
 def _tokenize(
