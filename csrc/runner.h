@@ -35,4 +35,9 @@ inline void require_batch(std::size_t batch, std::size_t batches) {
                           std::to_string(batches) + ", and the first is 0");
 }
 
+inline void require_threads(int threads) {
+  if (threads >= 1) return;
+  throw std::invalid_argument("expected threads of at least 1, found " + std::to_string(threads));
+}
+
 }  // namespace jouleforge

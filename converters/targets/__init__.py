@@ -19,3 +19,15 @@ A target of graphs also defines
 * `profile(recipe)`: the form of Q/DQ nodes it is fast with;
 * `watch(folder, recipe, tensors)`: a function from inputs to inner tensors of what was written.
 """
+
+from jouleforge.recipe import Recipe
+
+
+def compiled_refusal(recipe: Recipe, *, runtime: str) -> str | None:
+    """Return why an engine whose runtime compiles every graph is not made `compiled`."""
+    if not recipe.compiled:
+        return None
+    return (
+        f"the target {recipe.target} has no choice `compiled`: {runtime} compiles every graph when "
+        "it is loaded; leave it out, or use the target pytorch"
+    )

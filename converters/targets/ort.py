@@ -15,6 +15,7 @@ from jouleforge.converters import interpreter, storage
 from jouleforge.converters.evidence import Evidence, Product
 from jouleforge.converters.parity import Answer, Inputs
 from jouleforge.converters.precision import Profile
+from jouleforge.converters.targets import compiled_refusal
 from jouleforge.engine import GRAPH
 from jouleforge.errors import MissingError
 from jouleforge.recipe import Precision, Recipe
@@ -51,11 +52,8 @@ def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
 
 def refusal(recipe: Recipe) -> str | None:
     """Return why this engine is not made, and what to ask for instead."""
-    if recipe.compiled:
-        return (
-            "the target ort has no choice `compiled`: ONNX Runtime compiles every graph when it is "
-            "loaded; leave it out, or use the target pytorch"
-        )
+    if reason := compiled_refusal(recipe, runtime="ONNX Runtime"):
+        return reason
     if recipe.provider == "cuda" and recipe.precision.startswith("int8"):
         return (
             "ONNX Runtime's CUDA provider has no INT8 kernels for Q/DQ graphs: it would compute in "

@@ -20,6 +20,7 @@ from jouleforge.converters.evidence import Evidence, Product
 from jouleforge.converters.interpreter import Watch
 from jouleforge.converters.parity import Answer, Inputs, Logits
 from jouleforge.converters.precision import Profile
+from jouleforge.converters.targets import compiled_refusal
 from jouleforge.engine import OPENVINO_GRAPH
 from jouleforge.errors import GateError
 from jouleforge.recipe import FloatPrecision, Precision, Recipe
@@ -49,11 +50,8 @@ def choices(precision: Precision) -> Mapping[str, tuple[str, ...]]:
 
 def refusal(recipe: Recipe) -> str | None:
     """Return why this engine is not made, and what to ask for instead."""
-    if recipe.compiled:
-        return (
-            "the target ov has no choice `compiled`: OpenVINO compiles every graph when it is "
-            "loaded; leave it out, or use the target pytorch"
-        )
+    if reason := compiled_refusal(recipe, runtime="OpenVINO"):
+        return reason
     if recipe.quantizer == "nncf":
         own = {
             "calibrator": recipe.calibrator != "auto",

@@ -16,10 +16,7 @@ bool any_on_device(const SessionConfig& config) {
 }
 
 const OrtOptions& require_sane(const OrtOptions& options) {
-  if (options.session.threads < 1) {
-    throw std::invalid_argument("expected threads of at least 1, found " +
-                                std::to_string(options.session.threads));
-  }
+  require_threads(options.session.threads);
   return options;
 }
 
@@ -35,14 +32,10 @@ OrtRunner::OrtRunner(const OrtOptions& options)
       on_device_(any_on_device(options.session)) {}
 
 void OrtRunner::prepare(std::vector<Batch> batches) {
+  require_fit(batches, inputs_, outputs_);
   std::vector<Bound> bound;
   bound.reserve(batches.size());
-  for (std::size_t i = 0; i < batches.size(); ++i) {
-    const auto where = "batch " + std::to_string(i);
-    require_fit(where + ", inputs", inputs_, batches[i].inputs);
-    require_fit(where + ", outputs", outputs_, batches[i].outputs);
-    bound.push_back(bind(std::move(batches[i])));
-  }
+  for (auto& batch : batches) bound.push_back(bind(std::move(batch)));
   bound_ = std::move(bound);
 }
 

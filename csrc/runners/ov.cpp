@@ -1,17 +1,13 @@
 // The OpenVINO runner.
 #include "runners/ov.h"
 
-#include <stdexcept>
 #include <utility>
 
 namespace jouleforge {
 namespace {
 
 const OvOptions& require_sane(const OvOptions& options) {
-  if (options.compilation.threads < 1) {
-    throw std::invalid_argument("expected threads of at least 1, found " +
-                                std::to_string(options.compilation.threads));
-  }
+  require_threads(options.compilation.threads);
   return options;
 }
 
@@ -28,14 +24,10 @@ std::string OvRunner::get_property(const std::string& key) const {
 }
 
 void OvRunner::prepare(std::vector<Batch> batches) {
+  require_fit(batches, inputs_, outputs_);
   std::vector<Bound> bound;
   bound.reserve(batches.size());
-  for (std::size_t i = 0; i < batches.size(); ++i) {
-    const auto where = "batch " + std::to_string(i);
-    require_fit(where + ", inputs", inputs_, batches[i].inputs);
-    require_fit(where + ", outputs", outputs_, batches[i].outputs);
-    bound.push_back(bind(std::move(batches[i])));
-  }
+  for (auto& batch : batches) bound.push_back(bind(std::move(batch)));
   bound_ = std::move(bound);
 }
 

@@ -71,4 +71,13 @@ void require_fit(const std::string& where, std::span<const TensorSpec> specs,
   }
 }
 
+void require_fit(std::span<const Batch> batches, std::span<const TensorSpec> inputs,
+                 std::span<const TensorSpec> outputs) {
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const auto where = "batch " + std::to_string(i);
+    require_fit(where + ", inputs", inputs, batches[i].inputs);
+    require_fit(where + ", outputs", outputs, batches[i].outputs);
+  }
+}
+
 }  // namespace jouleforge

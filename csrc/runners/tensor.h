@@ -47,4 +47,8 @@ struct Batch {
 void require_fit(const std::string& where, std::span<const TensorSpec> specs,
                  std::span<const Tensor> tensors);
 
+// The same of all batches' inputs and outputs; the message names the batch by its number.
+void require_fit(std::span<const Batch> batches, std::span<const TensorSpec> inputs,
+                 std::span<const TensorSpec> outputs);
+
 }  // namespace jouleforge
