@@ -35,7 +35,7 @@ from jouleforge.converters.parity import Answer, Bound, Inputs
 from jouleforge.engine import CheckpointRef, Manifest, TensorSpec
 from jouleforge.errors import GateError
 from jouleforge.modeling import load_model
-from jouleforge.proof import Audit, CalibrationRecord, Candidate, Gate, ParityStage
+from jouleforge.proof import Audit, CalibrationRecord, Gate, ParityStage
 from jouleforge.recipe import Recipe
 
 # Share of calibration rows that may repeat another's text.
@@ -100,7 +100,7 @@ class Conversion:
                 max_length=recipe.max_length,
                 rows=recipe.selection_rows,
             )
-        reference = _reference(checkpoint, model)
+        reference = CheckpointRef.of(checkpoint, parameters=model.num_parameters())
         return cls(
             checkpoint, recipe, recipe, target, folder, model, reference, reader, names, judge, task
         )
@@ -214,7 +214,7 @@ class Conversion:
             from jouleforge.converters import nncf_quantizer  # a package of its own
 
             _log.info("quantising with NNCF")
-            self.calibration = _record(rows, {}, ())
+            self.calibration = rows.record({}, ())
             return nncf_quantizer.quantize(graph, rows.batches)
         found = search.quantize(
             graph,
@@ -227,7 +227,7 @@ class Conversion:
         self.recipe = self.recipe.model_copy(
             update={"calibrator": found.calibrator, "keep_float": found.kept_float or "none"}
         )
-        self.calibration = _record(rows, found.smoothed, found.candidates)
+        self.calibration = rows.record(found.smoothed, found.candidates)
         return found.graph
 
     def _candidate(self, graph: onnx.ModelProto) -> Answer:
@@ -278,30 +278,3 @@ class Conversion:
             built_on=environment.capture(),
             files=engine.file_digests(self.folder),
         )
-
-
-def _record(
-    rows: Rows, smoothed: dict[str, float], candidates: tuple[Candidate, ...]
-) -> CalibrationRecord:
-    return CalibrationRecord(
-        task=rows.task,
-        source=rows.source,
-        rows=rows.count,
-        tokens=rows.tokens,
-        duplicates=rows.duplicates,
-        digest=rows.digest,
-        smoothed=smoothed,
-        candidates=candidates,
-    )
-
-
-def _reference(checkpoint: Checkpoint, model: PreTrainedModel) -> CheckpointRef:
-    return CheckpointRef(
-        name=checkpoint.name,
-        digest=checkpoint.digest,
-        family=checkpoint.family,
-        head=checkpoint.head,
-        kind=checkpoint.kind,
-        labels=checkpoint.labels,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )

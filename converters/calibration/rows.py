@@ -6,6 +6,7 @@ from tokenizers import Tokenizer
 
 from jouleforge.converters.parity import Inputs
 from jouleforge.measurement import WorkloadSpec
+from jouleforge.proof import CalibrationRecord, Candidate
 from jouleforge.task import Examples
 from jouleforge.workload import build_workload
 
@@ -26,6 +27,26 @@ class Rows:
     """Rows whose text another row before it has."""
     digest: str
     """SHA-256 over the texts and labels."""
+
+    def record(
+        self, smoothed: dict[str, float], candidates: tuple[Candidate, ...]
+    ) -> CalibrationRecord:
+        """Return the manifest's entry of a calibration on these rows.
+
+        Args:
+            smoothed: Migration strength of SmoothQuant by activation, where it was used.
+            candidates: What was built and scored.
+        """
+        return CalibrationRecord(
+            task=self.task,
+            source=self.source,
+            rows=self.count,
+            tokens=self.tokens,
+            duplicates=self.duplicates,
+            digest=self.digest,
+            smoothed=smoothed,
+            candidates=candidates,
+        )
 
 
 def draw(

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import ValidationError, field_validator
 
 from jouleforge import digest
-from jouleforge.checkpoint import TaskKind
+from jouleforge.checkpoint import Checkpoint, TaskKind
 from jouleforge.environment import Environment
 from jouleforge.errors import InputError
 from jouleforge.origin import Origin
@@ -47,6 +47,19 @@ class CheckpointRef(Stored):
     kind: TaskKind | None
     labels: tuple[str, ...]
     parameters: int
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, *, parameters: int) -> "CheckpointRef":
+        """Return the reference to a checkpoint with that many parameters."""
+        return cls(
+            name=checkpoint.name,
+            digest=checkpoint.digest,
+            family=checkpoint.family,
+            head=checkpoint.head,
+            kind=checkpoint.kind,
+            labels=checkpoint.labels,
+            parameters=parameters,
+        )
 
 
 class Manifest(Stored):
