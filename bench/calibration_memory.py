@@ -53,36 +53,41 @@ def main() -> None:
         write_graph(options.graph)
         print(f"wrote {options.graph}; run it again to observe")
         return
-    graph = onnx.load(options.graph)
+    result = observed(options.graph, rows=options.rows, tokens=options.tokens)
+    print(json.dumps(result, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def observed(file: Path, *, rows: int, tokens: int) -> dict[str, float]:
+    """Return what calibrating a graph on random rows took, in bytes and seconds."""
+    graph = onnx.load(file)
     loaded = peak_bytes()
     random = np.random.default_rng(0)
-    shape = (BATCH, options.tokens)
+    shape = (BATCH, tokens)
     batches = (
         {
             "input_ids": random.integers(5, VOCABULARY, shape),
             "attention_mask": np.ones(shape, np.int64),
             "token_type_ids": np.zeros(shape, np.int64),
         }
-        for _ in range(options.rows // BATCH)
+        for _ in range(rows // BATCH)
     )
     started = time.monotonic()
     tensors = quantized_tensors(ir.from_proto(graph).graph)
     seen = calibration.observe(graph, tensors, batches)
     for collector in calibration.COLLECTORS:
         calibration.ranges(seen, collector)
-    result = {
-        "rows": options.rows,
-        "tokens": options.tokens,
+    return {
+        "rows": rows,
+        "tokens": tokens,
         "tensors": len(tensors),
         "seconds": time.monotonic() - started,
-        "graph_bytes": options.graph.stat().st_size,
+        "graph_bytes": file.stat().st_size,
         "peak_with_graph_loaded_bytes": loaded,
         "peak_bytes": peak_bytes(),
         "added_bytes": peak_bytes() - loaded,
     }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,6 @@ def measurement(
         total = joules_per_example and joules_per_example * examples * passes
         readings = [reading(total, window_s=timing.wall_s)]
     given = answers(wrong=wrong, examples=examples) if given is None else given
-    values = metrics or {"accuracy": float((given == truth(examples)).mean()), "f1": 0.5}
     spec = WorkloadSpec(task=task, batch_size=batch_size, padding=padding)
     return Measurement(
         started_at=started_at or f"2026-03-01T{10 + (repeat or 0) % 14:02}:00:00+00:00",
@@ -128,21 +127,31 @@ def measurement(
         threads=threads,
         timing=timing,
         energy=list(readings),
-        quality=Quality(
-            metrics=dict(values),
-            headline=next(iter(values)),
-            majority_rate=0.5 if kind == "single-label" else None,
-            decisions=PackedArray.pack(given),
-            correct=(
-                PackedArray.pack(given == truth(examples)) if kind == "single-label" else None
-            ),
-            outputs_digest=digest_of((logits, chosen)),
-        ),
+        quality=_quality(given, metrics, kind=kind, outputs=digest_of((logits, chosen))),
         memory=Memory(peak_rss_bytes=512 * 2**20),
         environment=_environment(cpu, packages or {"torch": "2.13.0", "onnxruntime": "1.31.1"}),
         caveats=list(caveats),
         notes=list(notes),
         block=None if repeat is None else Block(cell="cell", repeat=repeat, position=0),
+    )
+
+
+def _quality(
+    given: np.ndarray[Any, Any],
+    metrics: Mapping[str, float | None] | None,
+    *,
+    kind: str,
+    outputs: str,
+) -> Quality:
+    truly = truth(len(given))
+    values = metrics or {"accuracy": float((given == truly).mean()), "f1": 0.5}
+    return Quality(
+        metrics=dict(values),
+        headline=next(iter(values)),
+        majority_rate=0.5 if kind == "single-label" else None,
+        decisions=PackedArray.pack(given),
+        correct=PackedArray.pack(given == truly) if kind == "single-label" else None,
+        outputs_digest=outputs,
     )
 
 

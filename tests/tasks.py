@@ -20,20 +20,7 @@ def write_task(
 
     `train`: lines of the calibration split's file, which then stands beside a selection split.
     """
-    words = " ".join(TEXTS).split()
-    random = np.random.default_rng(0)
-    names = sorted(labels)
-    lines = ["text\tlabel"]
-    for number in range(rows):
-        text = " ".join(random.choice(words, int(random.integers(1, 30))))
-        if kind == "single-label":
-            label = names[int(random.integers(len(names)))]
-        elif kind == "multi-label":
-            chosen = [name for name in names if random.random() < 0.5]
-            label = " ".join(chosen or names[:1])
-        else:
-            label = f"{random.random():.3f}"
-        lines.append(f"{text} {number}\t{label}")
+    lines = _lines(sorted(labels), rows=rows, kind=kind)
     (folder / "test.tsv").write_text("\n".join(lines) + "\n")
     splits = 'test = { file = "test.tsv" }\n'
     if train:
@@ -49,6 +36,23 @@ def write_task(
         f"[files.splits]\n{splits}"
     )
     return folder / "task.toml"
+
+
+def _lines(names: list[str], *, rows: int, kind: str) -> list[str]:
+    words = " ".join(TEXTS).split()
+    random = np.random.default_rng(0)
+    lines = ["text\tlabel"]
+    for number in range(rows):
+        text = " ".join(random.choice(words, int(random.integers(1, 30))))
+        if kind == "single-label":
+            label = names[int(random.integers(len(names)))]
+        elif kind == "multi-label":
+            chosen = [name for name in names if random.random() < 0.5]
+            label = " ".join(chosen or names[:1])
+        else:
+            label = f"{random.random():.3f}"
+        lines.append(f"{text} {number}\t{label}")
+    return lines
 
 
 def calibration_lines(count: int, label: str) -> tuple[str, ...]:

@@ -173,7 +173,15 @@ def _run(
         readings = source.stop()
     finally:
         gc.enable()
-    logits = np.full((workload.facts.examples, outputs), np.nan, dtype=np.float32)
+    return _Window(trace=trace, readings=readings, logits=_gathered(buffers, engine, workload))
+
+
+def _gathered(
+    buffers: list[NDArray[np.float32]], engine: Engine, workload: Workload
+) -> NDArray[np.float32]:
+    """Return the answers in the data's own order, of which none may be missing."""
+    shape = (workload.facts.examples, len(engine.manifest.checkpoint.labels))
+    logits = np.full(shape, np.nan, dtype=np.float32)
     for batch, buffer in zip(workload.batches, buffers, strict=True):
         logits[batch.rows] = buffer
     if np.isnan(logits).any():
@@ -182,7 +190,7 @@ def _run(
             f"{engine.path} answered NaN, or not at all, to {rows} of {len(logits)} examples; "
             "nothing was recorded"
         )
-    return _Window(trace=trace, readings=readings, logits=logits)
+    return logits
 
 
 def _score(

@@ -48,9 +48,7 @@ void compare(Official OrtApi::* member, const ort::Slot<Ours>& slot) {
   check(SameCall<Official, Ours*>::value, std::string(slot.name) + " takes other arguments");
 }
 
-}  // namespace
-
-int main() {
+void finds_the_calls_on_sessions_and_tensors() {
   compare(&OrtApi::GetErrorMessage, ort::kGetErrorMessage);
   compare(&OrtApi::CreateEnv, ort::kCreateEnv);
   compare(&OrtApi::CreateSession, ort::kCreateSession);
@@ -76,6 +74,9 @@ int main() {
   compare(&OrtApi::CreateCpuMemoryInfo, ort::kCreateCpuMemoryInfo);
   compare(&OrtApi::AllocatorFree, ort::kAllocatorFree);
   compare(&OrtApi::GetAllocatorWithDefaultOptions, ort::kGetAllocatorWithDefaultOptions);
+}
+
+void finds_the_releases_providers_and_bindings() {
   compare(&OrtApi::ReleaseEnv, ort::kReleaseEnv);
   compare(&OrtApi::ReleaseStatus, ort::kReleaseStatus);
   compare(&OrtApi::ReleaseMemoryInfo, ort::kReleaseMemoryInfo);
@@ -106,5 +107,12 @@ int main() {
   compare(&OrtApi::ReleaseCUDAProviderOptions, ort::kReleaseCUDAProviderOptions);
   compare(&OrtApi::SessionOptionsAppendExecutionProvider,
           ort::kSessionOptionsAppendExecutionProvider);
+}
+
+}  // namespace
+
+int main() {
+  finds_the_calls_on_sessions_and_tensors();
+  finds_the_releases_providers_and_bindings();
   return jouleforge::testing::result();
 }
