@@ -154,7 +154,6 @@ def _return_to_float(trial: _Trial, ranges: dict[str, Range]) -> None:
     """Put the most harmful regions back to float, as few as the gate asks for."""
     collector, kept = trial.best.collector, trial.best.kept
     _log.info("ranking regions by the harm of their rounding")
-    # With the last one in float too, it would be no INT8 engine, but a slow float32 one.
     harmful = rank(trial.graph, trial.quantized(ranges, kept), trial.judge)
     # With the last one in float too, it would be no INT8 engine, but a slow float32 one.
     most = len(harmful) - 1
