@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jouleforge import engine, variants
+from jouleforge import engine, garbage, variants
 from jouleforge.checkpoint import Checkpoint
 from jouleforge.converters.conversion import Conversion
 from jouleforge.engine import Engine
@@ -53,7 +53,7 @@ def convert(
             "fine-tuned for (--task)"
         )
     try:
-        with engine.writing(Path(out), force=force) as folder:
+        with garbage.of_new_objects(), engine.writing(Path(out), force=force) as folder:
             work = Conversion.begin(
                 checkpoint, recipe, target, folder, task=task, allow_pickle=allow_pickle
             )

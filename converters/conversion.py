@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Optional
 
 import onnx
 from tokenizers import Tokenizer
@@ -19,24 +20,26 @@ from jouleforge.converters import (
     audit,
     calibration,
     finite,
-    gate,
     interpreter,
     parity,
     precision,
-    search,
     storage,
     tokenizer,
 )
 from jouleforge.converters.calibration import Rows
+from jouleforge.converters.evidence import Evidence
 from jouleforge.converters.explanation import locate
 from jouleforge.converters.export import export
-from jouleforge.converters.gate import Judge
 from jouleforge.converters.parity import Answer, Bound, Inputs
 from jouleforge.engine import CheckpointRef, Manifest, TensorSpec
 from jouleforge.errors import GateError
 from jouleforge.modeling import load_model
 from jouleforge.proof import Audit, CalibrationRecord, Gate, ParityStage
 from jouleforge.recipe import Recipe
+
+# Only a conversion for a task loads what judges it: SciPy's statistics, scikit-learn, pandas.
+if TYPE_CHECKING:
+    from jouleforge.converters.gate import Judge
 
 # Share of calibration rows that may repeat another's text.
 _FEW_DUPLICATES = 0.1
@@ -59,7 +62,7 @@ class Conversion:
     reference: CheckpointRef
     reader: Tokenizer
     inputs: tuple[str, ...]
-    judge: Judge | None
+    judge: Optional["Judge"]
     task: str | None
     stages: list[ParityStage] = field(default_factory=list)
     calibration: CalibrationRecord | None = None
@@ -91,6 +94,8 @@ class Conversion:
         parity.store(folder / engine.PARITY, cases, expected)
         judge = None
         if task is not None:
+            from jouleforge.converters.gate import Judge
+
             judge = Judge(
                 model,
                 checkpoint,
@@ -143,15 +148,19 @@ class Conversion:
             GateError: A check failed.
         """
         _log.info("checking what was written")
-        answer = self.target.answer(self.folder, self.recipe)
-        self._check("the engine", answer, parity.bound(self.recipe))
-        scores = self._gate(answer)
-        found = audit.judge(
-            self.target.evidence(self.folder, self.recipe, self._cases()[0]),
-            self.recipe,
-            layers=self.checkpoint.layers,
-        )
+        opened = getattr(self.target, "Watched", self.target.answer)(self.folder, self.recipe)
+        self._check("the engine", opened, parity.bound(self.recipe))
+        scores = self._gate(opened)
+        found = audit.judge(self._evidence(opened), self.recipe, layers=self.checkpoint.layers)
         return self._manifest(scores, found)
+
+    def _evidence(self, opened: Answer) -> Evidence:
+        """Return what ran in the first case: of the session that was checked, if that tells."""
+        if hasattr(self.target, "Watched"):
+            found: Evidence = opened.evidence()  # type: ignore[attr-defined]
+        else:
+            found = self.target.evidence(self.folder, self.recipe, self._cases()[0])
+        return found
 
     def _cases(self) -> list[Inputs]:
         return parity.load(self.folder / engine.PARITY)[0]
@@ -216,6 +225,8 @@ class Conversion:
             _log.info("quantising with NNCF")
             self.calibration = rows.record({}, ())
             return nncf_quantizer.quantize(graph, rows.batches)
+        from jouleforge.converters import search  # judges candidates
+
         found = search.quantize(
             graph,
             self.recipe,
@@ -242,6 +253,8 @@ class Conversion:
     def _gate(self, answer: Answer) -> Gate | None:
         if self.judge is None:
             return None
+        from jouleforge.converters import gate
+
         scores = self.judge.score(answer)
         if not gate.passes(scores, self.recipe):
             raise gate.failure(self.judge, scores, self.asked, answer, self._where())

@@ -14,6 +14,7 @@ import onnx_ir
 import torch
 from transformers import PreTrainedModel
 
+from jouleforge import garbage
 from jouleforge.converters import attention, fusion, naming
 from jouleforge.errors import GateError
 from jouleforge.recipe import Flavour
@@ -79,7 +80,7 @@ def export(
     # An example of batch 1 would be specialised on by torch.export.
     example = torch.ones((2, min(16, max_length)), dtype=torch.int64)
     dims = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sequence", max=max_length)}
-    with _attention(model, _ENTRIES[flavour]), _quiet():
+    with garbage.paused(), _attention(model, _ENTRIES[flavour]), _quiet():
         try:
             program = torch.onnx.export(
                 wrapper(model).eval(),

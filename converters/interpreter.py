@@ -1,7 +1,10 @@
 """Interpreter: graphs run by ONNX Runtime on the CPU; every target is checked from there."""
 
+import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,6 +41,36 @@ def answer(
     return run
 
 
+class Profiled:
+    """A session that answers, and whose first run was profiled.
+
+    The profiler is off from the second run on. So one session can be checked and audited, where
+    two would take twice the memory and the time.
+    """
+
+    def __init__(self, file: Path, *, provider: str, entries: Mapping[str, str]) -> None:
+        """Open a graph's file; the arguments are those of `answer`."""
+        self._scratch = tempfile.TemporaryDirectory()
+        self._session = _session(
+            file, optimize=True, provider=provider, entries=entries, profile=self._scratch.name
+        )
+        self._events: list[dict[str, Any]] | None = None
+
+    def __call__(self, inputs: Inputs) -> Logits:
+        """Return the logits, and keep the profile if this is the first run."""
+        (logits,) = _run(self._session, ["logits"], inputs)
+        if self._events is None:
+            with self._scratch:
+                text = Path(self._session.end_profiling()).read_text(encoding="utf-8")
+            self._events = json.loads(text)
+        return logits
+
+    def kernels(self) -> list[dict[str, Any]]:
+        """Return the entries of the kernels that the first run executed, in order."""
+        assert self._events is not None, "nothing has been run"
+        return [event for event in self._events if event["name"].endswith("_kernel_time")]
+
+
 def watch(graph: onnx.ModelProto, tensors: Sequence[str]) -> Watch:
     """Return a function from inputs to the values of inner tensors, as float32.
 
@@ -63,10 +96,19 @@ def watch(graph: onnx.ModelProto, tensors: Sequence[str]) -> Watch:
 
 
 def _session(
-    source: onnx.ModelProto | Path, *, optimize: bool, provider: str, entries: Mapping[str, str]
+    source: onnx.ModelProto | Path,
+    *,
+    optimize: bool,
+    provider: str,
+    entries: Mapping[str, str],
+    profile: str = "",
 ) -> onnxruntime.InferenceSession:
+    """Open a session; with `profile` it writes its profile into that folder."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(profile, "run"))
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
     if not optimize:

@@ -84,6 +84,16 @@ def test_help_loads_neither_numpy_nor_torch() -> None:
     assert done.stdout.strip().endswith("[]")
 
 
+def test_conversion_without_a_task_loads_no_statistics() -> None:
+    code = (
+        "import sys; import jouleforge.console, jouleforge.converters.targets.ort\n"
+        "from jouleforge.converters import conversion\n"
+        "print(sorted({'sklearn', 'pandas', 'scipy.stats'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
 def test_public_names_are_the_functions_and_not_the_modules() -> None:
     code = (
         "import jouleforge.protocol, jouleforge.studies, jouleforge.comparison\n"

@@ -13,6 +13,9 @@ A module defines
   runtime's own Python interface and so independently of the harness;
 * `evidence(folder, recipe, inputs)`: what the runtime says it executed on these inputs.
 
+A target may define `Watched(folder, recipe)`, an engine opened once for both: it is called as what
+`answer` returns, and its `evidence()` is that of the first call.
+
 A target of graphs also defines
 
 * `TYPED`: whether the graph's own types decide the float precision, or an option of the runtime;

@@ -1,7 +1,5 @@
 """ONNX Runtime: the graph is stored as it is, and compiled when it is loaded."""
 
-import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -97,30 +95,36 @@ def watch(folder: Path, recipe: Recipe, tensors: list[str]) -> interpreter.Watch
     return interpreter.watch(onnx.load(folder / GRAPH), tensors)
 
 
+class Watched(interpreter.Profiled):
+    """The engine as `answer` opens it, and what ONNX Runtime's profiler says of its first run."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        """Open the stored graph where the recipe says."""
+        super().__init__(
+            folder / GRAPH, provider=_provider(recipe), entries=ort_options.entries(recipe)
+        )
+        self._wanted = _PROVIDERS["cuda" if recipe.provider == "cuda" else "cpu"]
+
+    def evidence(self) -> Evidence:
+        """Return what the first run executed."""
+        kernels = self.kernels()
+        operators = Counter(event["args"]["op_name"] for event in kernels)
+        return Evidence(
+            source="ONNX Runtime's profile of one run",
+            products=tuple(product for event in kernels for product in _products(event)),
+            fused_attentions=sum(operators[name] for name in _ATTENTION),
+            operators=dict(operators),
+            elsewhere=tuple(
+                _name(event) for event in kernels if event["args"]["provider"] != self._wanted
+            ),
+        )
+
+
 def evidence(folder: Path, recipe: Recipe, inputs: Inputs) -> Evidence:
     """Return what ONNX Runtime's profiler says of one run."""
-    with tempfile.TemporaryDirectory() as scratch:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.enable_profiling = True
-        for key, value in ort_options.entries(recipe).items():
-            options.add_session_config_entry(key, value)
-        options.profile_file_prefix = str(Path(scratch, "run"))
-        session = onnxruntime.InferenceSession(
-            str(folder / GRAPH), options, providers=[_provider(recipe)]
-        )
-        session.run(None, inputs)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    kernels = [event for event in events if event["name"].endswith("_kernel_time")]
-    wanted = _PROVIDERS["cuda" if recipe.provider == "cuda" else "cpu"]
-    operators = Counter(event["args"]["op_name"] for event in kernels)
-    return Evidence(
-        source="ONNX Runtime's profile of one run",
-        products=tuple(product for event in kernels for product in _products(event)),
-        fused_attentions=sum(operators[name] for name in _ATTENTION),
-        operators=dict(operators),
-        elsewhere=tuple(_name(event) for event in kernels if event["args"]["provider"] != wanted),
-    )
+    watched = Watched(folder, recipe)
+    watched(inputs)
+    return watched.evidence()
 
 
 def _provider(recipe: Recipe) -> str:

@@ -1,22 +1,13 @@
-"""Terminal: tables for a person, no wider than 100 columns."""
+"""Terminal: comparisons and diagnoses for a person, no wider than 100 columns."""
 
-from typing import TYPE_CHECKING
-
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jouleforge import instructions
 from jouleforge.comparison import Comparison, Row
+from jouleforge.console import WIDTH, make_console
 from jouleforge.doctor import Diagnosis
-from jouleforge.engine import Engine
 from jouleforge.reports.parts import footnotes, wording
 from jouleforge.reports.parts.summary import summary
-
-if TYPE_CHECKING:  # needs torch, which a machine that only measures does not have
-    from jouleforge.converters.explanation import Explanation
-
-WIDTH = 100
 
 _VERDICTS = {"faster": "green", "slower": "red", "no difference shown": "dim", "baseline": ""}
 _STATES = {"ok": "green", "limited": "yellow", "missing": "red"}
@@ -24,7 +15,7 @@ _STATES = {"ok": "green", "limited": "yellow", "missing": "red"}
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the summary, the table, and what a reader must know beside it."""
-    console = _console()
+    console = make_console()
     for sentence in summary(comparison):
         console.print(Text(sentence))
     console.print(to_rich_table(comparison), width=min(console.width, WIDTH))
@@ -34,59 +25,6 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(_note(raised.caveat.text, raised.rows, comparison))
     for note in comparison.notes:
         console.print(_note(note.text, note.rows, comparison))
-
-
-def print_engine(engine: Engine) -> None:
-    """Print what a conversion made and proved."""
-    manifest = engine.manifest
-    last, found = manifest.parity[-1], manifest.audit
-    console = _console()
-    lines = [
-        f"{engine.path}: {engine.name}; {last.decisions_equal} of {last.rows} decisions as the "
-        f"checkpoint's, largest difference of a logit {last.max_abs_error:.2g}"
-    ]
-    if (gate := manifest.gate) is not None:
-        lines += [
-            f"{gate.task}, {gate.rows} rows of the selection split, {score.padding}: {gate.metric} "
-            f"{_figure(score.value)} against {_figure(gate.reference)}, {score.changed:.1%} of the "
-            "decisions changed"
-            for score in gate.scores
-        ]
-    for candidate in manifest.calibration.candidates if manifest.calibration else ():
-        worst = max(score.divergence for score in candidate.scores)
-        kept = f", {len(candidate.kept_float)} regions in float" if candidate.kept_float else ""
-        chosen = " (chosen)" if candidate.chosen else ""
-        lines.append(f"calibrator {candidate.calibrator}{kept}: divergence {worst:.4f}{chosen}")
-    shares = ", ".join(f"{share:.1%} {name}" for name, share in found.shares.items())
-    lines.append(
-        f"{found.source}: {shares} of the matrix products; {found.fused_attentions} of "
-        f"{found.layers} attentions fused"
-    )
-    lines += [f"allowed: {text}" for text in found.allowed.values()]
-    if (lacking := instructions.lacking(manifest.recipe, manifest.built_on)) is not None:
-        lines.append(f"slow here: {lacking}")
-    for line in lines:
-        console.print(Text(line))
-
-
-def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
-
-
-def print_explanation(explanation: "Explanation") -> None:
-    """Print the error at the end of each layer, inside the one that parts, and the sentence."""
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("region", overflow="fold")
-    table.add_column("tensor", overflow="fold")
-    table.add_column("relative error", justify="right")
-    for title, steps in (("", explanation.layers), ("inside", explanation.inside)):
-        if title and steps:
-            table.add_section()
-        for step in steps:
-            table.add_row(Text(step.region), Text(step.tensor), Text(f"{step.error:.3g}"))
-    console = _console()
-    console.print(table, width=min(console.width, WIDTH))
-    console.print(Text(explanation.sentence))
 
 
 def to_rich_table(comparison: Comparison) -> Table:
@@ -151,7 +89,7 @@ def _note(text: str, rows: tuple[str, ...], comparison: Comparison) -> Text:
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:
     """Print what was looked for, group by group, and what to do about what is missing."""
-    console = _console()
+    console = make_console()
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(max_width=30, overflow="fold")
@@ -167,9 +105,3 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
         state = Text(check.state, style=_STATES[check.state])
         table.add_row(Text(group, style="bold"), Text(check.name), state, found)
     console.print(table, width=min(console.width, WIDTH))
-
-
-def _console() -> Console:
-    """Return a console of 100 columns where nothing says how wide the output is."""
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)

@@ -258,3 +258,13 @@ def test_real_checkpoint_keeps_every_decision(real_data: Path, tmp_path: Path) -
     last = engine.manifest.parity[-1]
     assert last.decisions_equal == last.rows
     assert engine.manifest.audit.operators["Attention"] == 6
+
+
+def test_session_that_was_checked_tells_of_its_first_run_only(make_engine: MakeEngine) -> None:
+    engine = make_engine("bert", target="ort", flavour="fused")
+    recipe = engine.manifest.recipe
+    cases, expected = parity.load(engine.path / "parity.npz")
+    opened = ort.Watched(engine.path, recipe)
+    for case, logits in zip(cases, expected, strict=True):
+        np.testing.assert_allclose(opened(case), logits, atol=1e-4)
+    assert opened.evidence() == ort.evidence(engine.path, recipe, cases[0])

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jouleforge import garbage
 from jouleforge.cli.app import CheckpointArgument, PickleOption, app, checked, reported
 
 
@@ -94,10 +95,11 @@ def convert(
 ) -> None:
     """Convert a fine-tuned checkpoint into an engine, after checking that both answer alike."""
     given = dict(locals())
-    from jouleforge.converters import convert as convert_checkpoint
-    from jouleforge.progress import logged_steps
-    from jouleforge.recipe import Recipe
-    from jouleforge.terminal import print_engine
+    with garbage.paused():
+        from jouleforge.console import print_engine
+        from jouleforge.converters import convert as convert_checkpoint
+        from jouleforge.progress import logged_steps
+        from jouleforge.recipe import Recipe
 
     # Every choice of a recipe is an option of the same name.
     choices = {name: given[name] for name in Recipe.model_fields if given[name] is not None}
@@ -172,7 +174,7 @@ def explain(
     ] = "",
 ) -> None:
     """Say layer by layer how far an engine's values are from its checkpoint's; where they part."""
+    from jouleforge.console import print_explanation
     from jouleforge.converters.explanation import explain as explain_engine
-    from jouleforge.terminal import print_explanation
 
     print_explanation(explain_engine(engine, checkpoint=checkpoint or None, task=task or None))
