@@ -12,19 +12,26 @@ import onnx_ir as ir
 from jouleforge.converters.graph import constant
 
 # Written by torch's exporter: the modules around a node, outermost first, and the traced operation.
-_SCOPES = "pkg.torch.onnx.name_scopes"
+_TRACES = "pkg.torch."
+_SCOPES = f"{_TRACES}onnx.name_scopes"
 # The attribute of our own wrapper that holds the model.
 _WRAPPER = "model."
 
 
 def name_nodes(graph: ir.Graph) -> None:
-    """Name every node `module/operator`, with a number from the second of one module on."""
+    """Name every node `module/operator`, with a number from the second of one module on.
+
+    What else the exporter wrote about its origin is taken out: it holds the paths of this
+    installation, and a graph's digest must not depend on them.
+    """
     seen: Counter[str] = Counter()
     for node in graph:
         module = _module(node) or "graph"
         name = f"{module}/{node.op_type}"
         seen[name] += 1
         node.name = name if seen[name] == 1 else f"{name}.{seen[name] - 1}"
+        for key in [key for key in node.metadata_props if key.startswith(_TRACES)]:
+            del node.metadata_props[key]
 
 
 def region(node: ir.Node) -> str:

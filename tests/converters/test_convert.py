@@ -49,6 +49,14 @@ def test_embedding_is_fused_where_positions_count_up(make_engine: MakeEngine) ->
         assert operators["EmbedLayerNormalization"] == 1
 
 
+@pytest.mark.parametrize("flavour", ["fused", "plain"])
+def test_graph_says_nothing_of_where_it_was_made(make_engine: MakeEngine, flavour: str) -> None:
+    engine = make_engine("bert", target="ort", flavour=flavour)
+    for package in (torch, onnx, parity):
+        folder = str(Path(str(package.__file__)).parent)
+        assert folder.encode() not in (engine.path / "model.onnx").read_bytes()
+
+
 def test_plain_graph_holds_standard_operators_only(make_engine: MakeEngine) -> None:
     engine = make_engine("bert", target="ort", flavour="plain")
     graph = onnx.load(engine.path / "model.onnx")
