@@ -101,10 +101,10 @@ def _keep_mask_float(model: Any) -> None:
         if node.get_type_name() != "Convert":
             continue
         truth, number = node.input(0).get_source_output(), node.output(0)
-        if truth.get_element_type() == openvino.Type.boolean and number.get_element_type().is_real():
-            kind = number.get_element_type()
-            values = [openvino.opset13.constant(value, kind) for value in (1.0, 0.0)]
-            chosen = openvino.opset13.select(truth, *values)
+        kind = number.get_element_type()
+        if truth.get_element_type() == openvino.Type.boolean and kind.is_real():
+            one, zero = (openvino.opset13.constant(value, kind) for value in (1.0, 0.0))
+            chosen = openvino.opset13.select(truth, one, zero)
             chosen.set_friendly_name(node.get_friendly_name())
             chosen.output(0).set_names(number.get_names())
             number.replace(chosen.output(0))

@@ -71,7 +71,7 @@ def refusal(recipe: Recipe) -> str | None:
 def narrows(recipe: Recipe) -> bool:
     """Return whether the graph is cut down to what the head reads: never.
 
-    TensorRT fuses the attention of a layer whose queries are as many as its keys.
+    Its fusion of attention was only seen with as many queries as keys.
     """
     del recipe
     return False
