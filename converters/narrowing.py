@@ -120,11 +120,9 @@ def _describe(needed: dict[ir.Node, dict[int, int]]) -> None:
 def _first(graph: ir.Graph, value: ir.Value, axis: int, *, before: ir.Node) -> ir.Value:
     """Return the first row of a value."""
     name = f"{value.name}_first"
-    bounds = [
-        add_constant(graph, f"{name}_{word}", np.array([number], np.int64))
-        for word, number in (("start", 0), ("end", 1), ("axis", axis))
-    ]
-    cut = ir.Node("", "Slice", [value, *bounds], name=f"{region(before)}/Slice.first")
+    index = add_constant(graph, f"{name}_index", np.array([0], np.int64))
+    attributes = [ir.AttrInt64("axis", axis)]
+    cut = ir.Node("", "Gather", [value, index], attributes, name=f"{region(before)}/Gather.first")
     made = cut.outputs[0]
     assert value.shape is not None
     made.name, made.type, made.shape = name, value.type, _with_one(value.shape, axis)
