@@ -79,7 +79,8 @@ def _operands(node: ir.Node, axis: int) -> dict[int, int]:
 
 
 def _splits_or_joins_heads(node: ir.Node) -> bool:
-    before, after = (value and value.shape for value in (node.inputs[0], node.outputs[0]))
+    source, after = node.inputs[0], node.outputs[0].shape
+    before = None if source is None else source.shape
     return (
         before is not None
         and after is not None
