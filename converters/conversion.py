@@ -128,6 +128,7 @@ class Conversion:
             inputs=self.inputs,
             max_length=self.recipe.max_length,
             fuse_residuals=self.recipe.provider == "cuda",
+            narrow=self.target.narrows(self.recipe),
         )
         del model
         gc.collect()  # what the exporter leaves behind refers to itself, and holds the weights

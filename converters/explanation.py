@@ -99,7 +99,13 @@ def explain(
         )
     model = load_model(original, attention="eager")
     names = tuple(tensor.name for tensor in engine.manifest.inputs)
-    reference = export(model, flavour="plain", inputs=names, max_length=engine.manifest.max_length)
+    reference = export(
+        model,
+        flavour="plain",
+        inputs=names,
+        max_length=engine.manifest.max_length,
+        narrow=target.narrows(recipe),
+    )
     return locate(
         reference,
         lambda tensors: target.watch(engine.path, recipe, tensors),

@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from jouleforge import garbage
-from jouleforge.converters import attention, fusion, naming
+from jouleforge.converters import attention, fusion, naming, narrowing
 from jouleforge.errors import GateError
 from jouleforge.recipe import Flavour
 
@@ -61,6 +61,7 @@ def export(
     inputs: tuple[str, ...],
     max_length: int,
     fuse_residuals: bool = False,
+    narrow: bool = False,
 ) -> onnx.ModelProto:
     """Return the module as an ONNX graph with dynamic batch and sequence dimensions.
 
@@ -71,6 +72,7 @@ def export(
         inputs: Names of the inputs, each int64 of shape (batch, sequence).
         max_length: Upper bound of the sequence dimension, in tokens.
         fuse_residuals: In a fused graph, one operator for residual addition and LayerNorm.
+        narrow: Compute of the last layer only what the head reads.
 
     Raises:
         GateError: torch cannot express the module as a graph.
@@ -100,11 +102,13 @@ def export(
                 f"{str(error).splitlines()[0]}"
             ) from error
     assert program is not None, "dynamo=True returns a program"
-    return _optimized(program, fused=flavour == "fused", fuse_residuals=fuse_residuals)
+    return _optimized(
+        program, fused=flavour == "fused", fuse_residuals=fuse_residuals, narrow=narrow
+    )
 
 
 def _optimized(
-    program: torch.onnx.ONNXProgram, *, fused: bool, fuse_residuals: bool
+    program: torch.onnx.ONNXProgram, *, fused: bool, fuse_residuals: bool, narrow: bool
 ) -> onnx.ModelProto:
     """Return the graph after the exporter's own optimisations and ours, weights moved into it."""
     weights = list(program.model.graph.initializers.values())
@@ -114,6 +118,8 @@ def _optimized(
     if fused:
         fusion.fuse(program.model, residuals=fuse_residuals)
         weights += program.model.graph.initializers.values()
+    if narrow:
+        narrowing.narrow(program.model)
     proto = _finish(program.model)
     # The exporter's rewriting rules keep the last graph they saw for as long as the process lives,
     # and with it, unless they are taken out, all weights of the module.

@@ -19,6 +19,7 @@ A target may define `Watched(folder, recipe)`, an engine opened once for both: i
 A target of graphs also defines
 
 * `TYPED`: whether the graph's own types decide the float precision, or an option of the runtime;
+* `narrows(recipe)`: whether its graph is cut down to what the head reads (`narrowing`);
 * `profile(recipe)`: the form of Q/DQ nodes it is fast with;
 * `watch(folder, recipe, tensors)`: a function from inputs to inner tensors of what was written.
 """

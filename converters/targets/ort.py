@@ -66,6 +66,11 @@ def refusal(recipe: Recipe) -> str | None:
     return None
 
 
+def narrows(recipe: Recipe) -> bool:
+    """Return whether the graph is cut down to what the head reads: on a CPU, where it was timed."""
+    return recipe.provider == "cpu"
+
+
 def profile(recipe: Recipe) -> Profile:
     """Return the form of Q/DQ nodes that ONNX Runtime has fast kernels for."""
     del recipe

@@ -66,6 +66,12 @@ def refusal(recipe: Recipe) -> str | None:
     return None
 
 
+def narrows(recipe: Recipe) -> bool:
+    """Return whether the graph is cut down to what the head reads: always."""
+    del recipe
+    return True
+
+
 def profile(recipe: Recipe) -> Profile:
     """Return the form of Q/DQ nodes that OpenVINO has fast kernels for."""
     del recipe
@@ -79,7 +85,28 @@ def write(source: onnx.ModelProto, recipe: Recipe, folder: Path) -> None:
         model = openvino.Core().read_model(io.BytesIO(source.SerializeToString()))
     except RuntimeError as error:
         raise GateError(f"OpenVINO does not read the graph: {error}") from error
+    _keep_mask_float(model)
     openvino.save_model(model, folder / OPENVINO_GRAPH, compress_to_fp16=False)
+
+
+def _keep_mask_float(model: Any) -> None:
+    """Make every number that is read from a truth value a choice of two numbers.
+
+    OpenVINO stores truth values in 8 bits, takes the usual (1 - mask) * -10000 for a
+    dequantisation, and moves it behind the addition to the scores of every layer.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() != "Convert":
+            continue
+        truth, number = node.input(0).get_source_output(), node.output(0)
+        kind = number.get_element_type()
+        if truth.get_element_type() == openvino.Type.boolean and kind.is_real():
+            one, zero = (openvino.opset13.constant(value, kind) for value in (1.0, 0.0))
+            chosen = openvino.opset13.select(truth, one, zero)
+            chosen.set_friendly_name(node.get_friendly_name())
+            chosen.output(0).set_names(number.get_names())
+            number.replace(chosen.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def answer(folder: Path, recipe: Recipe) -> Answer:
@@ -200,16 +227,19 @@ def _products(node: Any, names: set[str], inputs: Inputs) -> Iterator[Product]:
             multiply_adds=work * depth,
         )
     elif len(inside := _products_inside(node, names)) == 2:
-        # Queries, keys and values are as large as the result; the mask is smaller. The node has
-        # one format for itself, which need not be that of either product.
+        # Queries, keys, the mask and values, in this order. The node has one format for itself,
+        # which need not be that of either product.
+        batch, length = inputs["input_ids"].shape
+        ports = list(node.inputs())
+        masks = [port for port in ports if tuple(port.get_shape()) == (batch, 1, 1, length)]
         formats = [
             _format(_info(port.get_source_output().get_node(), "outputPrecisions"))
-            for port in node.inputs()
-            if prod(port.get_shape()) == work
+            for port in ports
+            if port not in masks[-1:]
         ]
         if len(formats) != 3:
             return
-        work *= inputs["input_ids"].shape[1]
+        work *= length
         scores = max(formats[:2], key=_WIDTHS.index)
         yield Product(inside[0], scores, weighted=False, multiply_adds=work)
         yield Product(inside[1], formats[2], weighted=False, multiply_adds=work)

@@ -68,6 +68,15 @@ def refusal(recipe: Recipe) -> str | None:
     return None
 
 
+def narrows(recipe: Recipe) -> bool:
+    """Return whether the graph is cut down to what the head reads: never.
+
+    Its fusion of attention was only seen with as many queries as keys.
+    """
+    del recipe
+    return False
+
+
 def profile(recipe: Recipe) -> precision.Profile:
     """Return the form of Q/DQ nodes that TensorRT takes: signed, with a zero point of 0."""
     return "trt-fp8" if recipe.precision == "fp8" else "trt"

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from jouleforge import runners
 from jouleforge.checkpoint import Checkpoint
-from jouleforge.converters import interpreter, parity
+from jouleforge.converters import calibration, interpreter, parity
 from jouleforge.converters.export import export
+from jouleforge.converters.precision import quantize_static
+from jouleforge.converters.precision.qdq import quantized_tensors
 from jouleforge.engine import Engine
 from jouleforge.errors import GateError, InputError
 from jouleforge.modeling import load_model
@@ -80,9 +83,10 @@ def test_evidence_counts_every_product(make_engine: MakeEngine) -> None:
     assert found.shares() == {"fp32": 1.0}
     weighted = [product.multiply_adds for product in found.products if product.weighted]
     others = [product.multiply_adds for product in found.products if not product.weighted]
-    body = LAYERS * 3 * 8 * (4 * HIDDEN**2 + 2 * HIDDEN * INNER)
+    # Of the last layer, keys and values are those of all tokens, the rest that of the first one.
+    body = 3 * (8 + 1) * (4 * HIDDEN**2 + 2 * HIDDEN * INNER) + 3 * 7 * 2 * HIDDEN**2
     assert sum(weighted) == body + 3 * (HIDDEN**2 + HIDDEN * 3)
-    assert others == [3 * 8 * 8 * HIDDEN] * (2 * LAYERS)
+    assert others == [3 * 8 * 8 * HIDDEN] * 2 + [3 * 8 * HIDDEN] * 2
     assert found.operators["FullyConnected"] == len(weighted) == 6 * LAYERS + 2
     assert found.operators["Subgraph"] == LAYERS
 
@@ -103,6 +107,27 @@ def test_float_graph_is_not_taken_for_int8(graph: onnx.ModelProto, tmp_path: Pat
     recipe = Recipe(target="ov", precision="int8")
     ov.write(graph, recipe, tmp_path)
     assert ov.evidence(tmp_path, recipe, batch(3, 8)).shares() == {"fp32": 1.0}
+
+
+def test_mask_of_an_int8_engine_is_not_taken_for_a_quantised_tensor(
+    graph: onnx.ModelProto, tmp_path: Path
+) -> None:
+    rows = [batch(2, 9)]
+    seen = calibration.observe(graph, quantized_tensors(ir.from_proto(graph).graph), rows)
+    ranges = calibration.ranges(seen, "minmax")
+    recipe = Recipe(target="ov", precision="int8")
+    ov.write(quantize_static(graph, ranges, profile="x86"), recipe, tmp_path)
+    found = ov.evidence(tmp_path, recipe, batch(3, 8))
+    assert found.shares(weighted=True)["int8"] > 0.95
+    compiled = ov.openvino.Core().compile_model(tmp_path / "model.xml", "CPU")
+    ports = [
+        port.get_source_output().get_node().get_rt_info()["outputPrecisions"].value
+        for node in compiled.get_runtime_model().get_ops()
+        if node.get_rt_info()["layerType"].value == "Subgraph"
+        for port in node.inputs()
+    ]
+    assert len(ports) == 4 * LAYERS
+    assert "u8" not in ports
 
 
 def test_product_that_is_not_accounted_for_is_an_error(
