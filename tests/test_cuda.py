@@ -22,6 +22,10 @@ def test_gpu_says_what_it_is(driver: FakeDriver) -> None:
     assert "Fake GPU (compute capability 9.0" in str(found)
 
 
+def test_the_first_gpu_has_the_uuid_that_nvml_knows_it_by(driver: FakeDriver) -> None:
+    assert cuda.uuid(driver.path) == "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
+
+
 def test_missing_driver_is_one_reason() -> None:
     assert "libnothing.so.1" in (cuda.problem("libnothing.so.1") or "")
     with pytest.raises(MissingError, match=r"^unavailable: no CUDA driver: libnothing.so.1"):

@@ -26,8 +26,8 @@ class CounterMeter {
   // stays on `cpu`, if there is one.
   void start(const WindowPlan& plan, std::optional<int> cpu = {});
 
-  // Called when the load has ended. Throws NvmlError when no window is open; what else goes wrong is
-  // the reading's reason.
+  // Called when the load has ended. Throws NvmlError when no window is open; what else goes wrong
+  // is the reading's reason.
   [[nodiscard]] CounterReading stop();
 
  private:

@@ -39,8 +39,7 @@ CounterWindow::CounterWindow(const NvmlDevice& device, Timeline& timeline)
     : device_(device),
       label_(device.name() + " (" + device.uuid() + ")"),
       timeline_(timeline),
-      finder_(
-          label_, [&device] { return device.total_energy_mj(); }, timeline) {}
+      finder_(label_, [&device] { return device.total_energy_mj(); }, timeline) {}
 
 CounterReading CounterWindow::measure(const WindowPlan& plan, const std::stop_token& stop) {
   CounterReading reading;
@@ -104,14 +103,15 @@ void CounterWindow::count(const WindowPlan& plan, CounterReading& reading,
   const auto reads_before = finder_.tick().reads;
   const auto spare_ns = static_cast<std::int64_t>(kTicksToSpare * period_ns);
   const auto target_ns = latest_ns - finder_.search_ns() - spare_ns;
-  const auto needed_ns = std::max(static_cast<double>(plan.shortest.count()), kTicksAtLeast * period_ns);
+  const auto needed_ns =
+      std::max(static_cast<double>(plan.shortest.count()), kTicksAtLeast * period_ns);
   const auto room_ns = static_cast<double>(target_ns - first.at_ns());
   if (room_ns < needed_ns) {
     reading.reason = "E_WINDOW_TOO_SHORT: the load leaves a window of " +
                      seconds(std::max(room_ns, 0.0)) + " after a pre-roll of " +
-                     seconds(static_cast<double>(first.at_ns() - started_ns_)) + ", and the ticks of " +
-                     seconds(period_ns) + " of the counter of " + label_ + " need " +
-                     seconds(needed_ns) + ". Lengthen the measurement";
+                     seconds(static_cast<double>(first.at_ns() - started_ns_)) +
+                     ", and the ticks of " + seconds(period_ns) + " of the counter of " + label_ +
+                     " need " + seconds(needed_ns) + ". Lengthen the measurement";
     return;
   }
   follow(target_ns, watch, stop);

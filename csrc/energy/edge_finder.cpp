@@ -76,8 +76,7 @@ EdgeFinder::Sample EdgeFinder::read() {
   }
   if (!last_ || now.energy_mj != last_->energy_mj) unchanged_since_ns_ = now.begin_ns;
   last_ = now;
-  const auto limit_ns =
-      tick_.period_ns > 0 ? 2 * tick_.period_ns + 50 * kMs : kStandstillNs;
+  const auto limit_ns = tick_.period_ns > 0 ? 2 * tick_.period_ns + 50 * kMs : kStandstillNs;
   const auto unchanged_ns = static_cast<double>(now.begin_ns - unchanged_since_ns_);
   if (unchanged_ns > limit_ns) {
     throw NvmlError("E_COUNTER_FROZEN: the counter of " + label_ + " did not change in " +
@@ -206,8 +205,8 @@ std::optional<Edge> EdgeFinder::search(std::int64_t aim_ns, double margin_ns,
 Edge EdgeFinder::find(std::int64_t earliest_ns, std::int64_t latest_ns,
                       const std::stop_token& stop) {
   auto margin = margin_ns();
-  auto aim_ns = next_tick(std::max(earliest_ns, timeline_.now_ns() +
-                                                    static_cast<std::int64_t>(margin)));
+  auto aim_ns =
+      next_tick(std::max(earliest_ns, timeline_.now_ns() + static_cast<std::int64_t>(margin)));
   std::int64_t narrowest_ns = 0;
   while (aim_ns + static_cast<std::int64_t>(margin) <= latest_ns) {
     const auto edge = search(aim_ns, margin, stop);
@@ -219,8 +218,7 @@ Edge EdgeFinder::find(std::int64_t earliest_ns, std::int64_t latest_ns,
       // Seen, but between reads far apart: the next one is looked for from here.
       if (narrowest_ns == 0 || edge->width_ns() < narrowest_ns) narrowest_ns = edge->width_ns();
       anchor_ns_ = edge->at_ns();
-      margin = std::clamp(static_cast<double>(edge->width_ns()), margin_ns(),
-                          tick_.period_ns / 2);
+      margin = std::clamp(static_cast<double>(edge->width_ns()), margin_ns(), tick_.period_ns / 2);
     } else {
       // A tick that is missing, or one that came elsewhere: a wider search settles it.
       ++tick_.missed;
@@ -236,8 +234,8 @@ Edge EdgeFinder::find(std::int64_t earliest_ns, std::int64_t latest_ns,
                     "): the meter's thread was held up. Free a core for it, or lengthen the "
                     "window");
   }
-  throw NvmlError("E_EDGE_LOST: no edge of the counter of " + label_ +
-                  " came where its ticks of " + ms(tick_.period_ns) +
+  throw NvmlError("E_EDGE_LOST: no edge of the counter of " + label_ + " came where its ticks of " +
+                  ms(tick_.period_ns) +
                   " foretold one. Free a core for the meter's thread, or lengthen the window");
 }
 
@@ -261,7 +259,8 @@ void EdgeFinder::remember(const Edge& edge) {
     squares += std::pow((place - std::round(place)) * tick_.period_ns, 2);
   }
   // Two edges lie on their own line by definition.
-  if (known_.size() > 2) tick_.jitter_ns = std::sqrt(squares / static_cast<double>(known_.size() - 2));
+  if (known_.size() > 2)
+    tick_.jitter_ns = std::sqrt(squares / static_cast<double>(known_.size() - 2));
 }
 
 }  // namespace jouleforge

@@ -21,7 +21,7 @@ struct Tick {
   double period_ns = 0;  // 0 until it is known
   double p10_ns = 0;     // of the time from edge to edge, as seen while discovering
   double p90_ns = 0;
-  double jitter_ns = 0;  // standard deviation of an edge about its place
+  double jitter_ns = 0;       // standard deviation of an edge about its place
   double read_ns = 0;         // median cost of a read
   double read_jitter_ns = 0;  // standard deviation of that cost, outliers left out
   std::size_t reads = 0;
@@ -62,7 +62,8 @@ class EdgeFinder {
   // come after `latest_ns`: E_EDGE_WIDE when edges were seen, but none well, E_EDGE_LOST when none.
   Edge find(std::int64_t earliest_ns, std::int64_t latest_ns, const std::stop_token& stop);
 
-  // Reads once, half way between two ticks at or after `earliest_ns`: that the counter still counts.
+  // Reads once, half way between two ticks at or after `earliest_ns`: that the counter still
+  // counts.
   void follow(std::int64_t earliest_ns, const std::stop_token& stop);
 
   // How far ahead edges can be foretold to within the search's own margin.

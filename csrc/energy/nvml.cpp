@@ -146,7 +146,8 @@ unsigned NvmlDevice::instant_power_mw() const {
   }
   if (status == nvml::kNotSupported) {
     throw NvmlError("E_NVML_POWER_UNSUPPORTED: GPU " + uuid_ + " (" + name_ + ", driver " +
-                    driver_ + ") does not tell its power of a moment (field 186); it needs "
+                    driver_ +
+                    ") does not tell its power of a moment (field 186); it needs "
                     "driver 530 or newer");
   }
   library_->check(status, "nvmlDeviceGetFieldValues");

@@ -81,21 +81,21 @@ class Library {
 
   // Null where the driver is too old for it.
   int (*version)(char*, unsigned) = find<int(char*, unsigned)>("nvmlSystemGetNVMLVersion");
-  int (*mig)(void*, unsigned*, unsigned*) =
-      find<int(void*, unsigned*, unsigned*)>("nvmlDeviceGetMigMode");
+  int (*mig)(void*, unsigned*,
+             unsigned*) = find<int(void*, unsigned*, unsigned*)>("nvmlDeviceGetMigMode");
   Unsigned* virtualization = find<Unsigned>("nvmlDeviceGetVirtualizationMode");
   Unsigned* power_limit = find<Unsigned>("nvmlDeviceGetEnforcedPowerLimit");
-  int (*temperature)(void*, int, unsigned*) =
-      find<int(void*, int, unsigned*)>("nvmlDeviceGetTemperature");
+  int (*temperature)(void*, int,
+                     unsigned*) = find<int(void*, int, unsigned*)>("nvmlDeviceGetTemperature");
   int (*clock)(void*, int, unsigned*) = find<int(void*, int, unsigned*)>("nvmlDeviceGetClockInfo");
   int (*clock_events)(void*, unsigned long long*) = find<int(void*, unsigned long long*)>(
       "nvmlDeviceGetCurrentClocksThrottleReasons");  // its old name, kept in new drivers
-  int (*violation)(void*, int, Violation*) =
-      find<int(void*, int, Violation*)>("nvmlDeviceGetViolationStatus");
+  int (*violation)(void*, int,
+                   Violation*) = find<int(void*, int, Violation*)>("nvmlDeviceGetViolationStatus");
   int (*processes)(void*, unsigned*, Process*) =
       find<int(void*, unsigned*, Process*)>("nvmlDeviceGetComputeRunningProcesses_v3");
-  int (*fields)(void*, int, FieldValue*) =
-      find<int(void*, int, FieldValue*)>("nvmlDeviceGetFieldValues");
+  int (*fields)(void*, int,
+                FieldValue*) = find<int(void*, int, FieldValue*)>("nvmlDeviceGetFieldValues");
 };
 
 }  // namespace jouleforge::nvml

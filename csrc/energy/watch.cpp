@@ -29,7 +29,7 @@ bool in_first_pid_namespace() {
 
 // How far a counter advanced between the first and the last look that show it.
 std::optional<std::uint64_t> advance(const std::vector<GpuState>& seen,
-                                     std::optional<std::uint64_t> GpuState::*counter) {
+                                     std::optional<std::uint64_t> GpuState::* counter) {
   if (seen.empty() || !(seen.front().*counter) || !(seen.back().*counter)) return {};
   return *(seen.back().*counter) - *(seen.front().*counter);
 }
@@ -117,8 +117,8 @@ GpuFacts Watch::facts() const {
     facts.sm_clock_min_mhz = clocks.front();
     facts.sm_clock_median_mhz = clocks[clocks.size() / 2];
   }
-  facts.power_capped = (facts.clock_events.value_or(0) & kPowerCap) != 0 ||
-                       facts.power_violation_ns.value_or(0) > 0;
+  facts.power_capped =
+      (facts.clock_events.value_or(0) & kPowerCap) != 0 || facts.power_violation_ns.value_or(0) > 0;
   return facts;
 }
 

@@ -72,9 +72,10 @@ WorkDone work_between(std::span<const std::int64_t> stamps_ns, std::size_t batch
   WorkDone work{.passes = done(last) - done(first), .reason = {}};
   for (const auto& at : {first, last}) {
     if (run_ns(stamps_ns, at.runs) <= kStalled * usual_ns[at.runs % batches]) continue;
-    work.reason = "E_BATCH_STALLED: the batch under way at an end of the window took over three "
-                  "times as long as it usually does, so that the work done is not known. Free a "
-                  "core for the work";
+    work.reason =
+        "E_BATCH_STALLED: the batch under way at an end of the window took over three "
+        "times as long as it usually does, so that the work done is not known. Free a "
+        "core for the work";
   }
   return work;
 }

@@ -7,14 +7,48 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from jouleforge._core_energy import (
+    CounterMeter as CounterMeter,
+)
+from jouleforge._core_energy import (
+    CounterReading as CounterReading,
+)
+from jouleforge._core_energy import (
+    EnergyWindow as EnergyWindow,
+)
+from jouleforge._core_energy import (
+    GpuFacts as GpuFacts,
+)
+from jouleforge._core_energy import (
+    NvmlDevice as NvmlDevice,
+)
+from jouleforge._core_energy import (
+    NvmlError as NvmlError,
+)
+from jouleforge._core_energy import (
+    Rapl as Rapl,
+)
+from jouleforge._core_energy import (
+    RaplError as RaplError,
+)
+from jouleforge._core_energy import (
+    RaplReading as RaplReading,
+)
+from jouleforge._core_energy import (
+    SparedCore as SparedCore,
+)
+from jouleforge._core_energy import (
+    WorkDone as WorkDone,
+)
+from jouleforge._core_energy import (
+    nvml_device_count as nvml_device_count,
+)
+from jouleforge._core_energy import (
+    work_between as work_between,
+)
+
 class RunnerError(RuntimeError):
     """A runtime refused or failed; the message is its own, with what was being done."""
-
-class NvmlError(RuntimeError):
-    """The message begins with E_NVML_MISSING, E_NVML_ENERGY_UNSUPPORTED or E_NVML."""
-
-class RaplError(RuntimeError):
-    """The message begins with E_RAPL_PERMISSION, E_RAPL_ABSENT or E_RAPL."""
 
 class Runner:
     """A prepared engine: batches that can be run, each into its own output buffers.
@@ -277,101 +311,3 @@ def run_closed_loop(
         KeyboardInterrupt: SIGINT came; in general, what the signal's Python handler raises.
         RunnerError: The runtime failed. What a CallableRunner's step raises passes through.
     """
-
-def nvml_device_count(library: str = "libnvidia-ml.so.1") -> int:
-    """Return the number of GPUs that the driver knows.
-
-    Raises:
-        NvmlError: There is no driver.
-    """
-
-@final
-class NvmlDevice:
-    """One GPU and its energy counter."""
-
-    def __init__(self, device: int | str, *, library: str = "libnvidia-ml.so.1") -> None:
-        """Open a GPU by NVML index, which is not CUDA's, or by UUID.
-
-        Raises:
-            NvmlError: There is no driver, or no such GPU.
-        """
-
-    @property
-    def uuid(self) -> str:
-        """As NVML prints it: "GPU-..."."""
-
-    @property
-    def name(self) -> str:
-        """The product name."""
-
-    @property
-    def driver(self) -> str:
-        """The driver's version."""
-
-    @property
-    def mig_enabled(self) -> bool:
-        """Whether the GPU is cut into MIG instances; its counter then covers all of them."""
-
-    def total_energy_mj(self) -> int:
-        """Return millijoules since the driver was loaded.
-
-        Raises:
-            NvmlError: The GPU has no energy counter.
-        """
-
-@final
-class RaplReading:
-    """Energy of one RAPL domain over one window."""
-
-    @property
-    def domain(self) -> str:
-        """The domain: "package-0", "package-0/dram"."""
-
-    @property
-    def scope(self) -> Literal["cpu_package", "dram"]:
-        """What the counter covers."""
-
-    @property
-    def joules(self) -> float | None:
-        """Energy, or None where the counter cannot be believed."""
-
-    @property
-    def reason(self) -> str:
-        """Why `joules` is None; begins with a code. Empty otherwise."""
-
-    @property
-    def window_s(self) -> float:
-        """The length of the window."""
-
-@final
-class Rapl:
-    """The processor's energy counters: perf events, else powercap files.
-
-    While a window is open, a native thread follows counters that wrap.
-    """
-
-    def __init__(self, *, sysfs: str | os.PathLike[str] = "/sys") -> None:
-        """Open the counters of all packages, and of their DRAM where it has some.
-
-        Raises:
-            RaplError: There are none (E_RAPL_ABSENT), or they may not be read
-                (E_RAPL_PERMISSION).
-        """
-
-    @property
-    def source(self) -> Literal["perf_event", "powercap"]:
-        """Where the counters are read."""
-
-    @property
-    def domains(self) -> list[str]:
-        """The domains, in the order of the readings."""
-
-    def start(self) -> None:
-        """Open a window; one that is open is given up."""
-
-    def stop(self) -> list[RaplReading]:
-        """Close the window.
-
-        Raises:
-            RaplError: No window is open, or a counter cannot be read.
-        """

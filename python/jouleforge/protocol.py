@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from jouleforge import digest, energy, environment, instructions, metrics, runners
+from jouleforge import digest, energy, environment, instructions, metrics, runners, work
 from jouleforge._core import Trace, run_closed_loop
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
@@ -152,11 +152,13 @@ def _run(
     ]
     runner = session.prepare([batch.inputs for batch in workload.batches], buffers)
     readings: list[EnergyReading] = []
+    # A meter that waits for edges opens its window late and closes it early, within the load.
+    lasts_s = schedule.duration_s + source.lead_s
 
     def open_window() -> None:
         for buffer in buffers:
             buffer.fill(np.nan)
-        source.start()
+        source.start(lasts_s=lasts_s)
 
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
     gc.collect()
@@ -166,7 +168,7 @@ def _run(
             runner,
             order=range(len(workload.batches)),
             warmup_s=schedule.warmup_s,
-            duration_s=schedule.duration_s,
+            duration_s=lasts_s,
             min_passes=schedule.min_passes,
             on_warm=open_window,
         )
@@ -182,7 +184,8 @@ def _run(
             f"{engine.path} answered NaN, or not at all, to {rows} of {len(logits)} examples; "
             "nothing was recorded"
         )
-    return _Window(trace=trace, readings=readings, logits=logits)
+    counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
+    return _Window(trace=trace, readings=counted, logits=logits)
 
 
 def _score(
@@ -235,15 +238,18 @@ def _caveats(
     window: _Window,
     here: Environment,
 ) -> list[Caveat]:
-    classes = {reading.energy_class for reading in window.readings}
+    readings = window.readings
+    classes = {reading.energy_class for reading in readings}
     built_on = engine.manifest.built_on
     tests = {
         Caveat.SYNTHETIC_TEXT: workload.task.synthetic,
-        Caveat.ENERGY_UNAVAILABLE: not classes & {"counter", "estimated"},
+        Caveat.ENERGY_UNAVAILABLE: classes == {"unavailable"},
         Caveat.ENERGY_ESTIMATED: "estimated" in classes,
-        Caveat.METER_UNCHECKED: "counter" in classes,
+        Caveat.ENERGY_INTEGRATED: "integrated" in classes,
+        Caveat.METER_UNCHECKED: any(one.joules and one.scope == "gpu_board" for one in readings),
+        Caveat.POWER_CAPPED: any(one.detail and one.detail.power_capped for one in readings),
         Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"
-        and any(reading.scope == "gpu_board" and reading.joules for reading in window.readings),
+        and any(one.scope == "gpu_board" and one.joules for one in readings),
         Caveat.TRUNCATED: workload.facts.truncated > 0,
         Caveat.LABELS_BY_POSITION: labels is not None and labels.by_position,
         Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,

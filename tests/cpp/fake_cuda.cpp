@@ -104,6 +104,10 @@ extern "C" {
   *device = 0;
   return status;
 }
+[[gnu::visibility("default")]] int cuDeviceGetUuid_v2(char* uuid, int) {
+  for (char i = 0; i < 16; ++i) uuid[i] = i;
+  return enter("cuDeviceGetUuid_v2", false);
+}
 [[gnu::visibility("default")]] int cuDeviceGetName(char* name, int size, int) {
   std::snprintf(name, static_cast<std::size_t>(size), "Fake GPU");
   return enter("cuDeviceGetName", false);

@@ -1,7 +1,7 @@
 // A libnvidia-ml.so of two GPUs, whose load, counters and faults a test sets.
 //
-// Time is CLOCK_MONOTONIC, unless a test puts its own in (fake_use_time): then nothing sleeps, and a
-// read costs time only in the test's own count.
+// Time is CLOCK_MONOTONIC, unless a test puts its own in (fake_use_time): then nothing sleeps, and
+// a read costs time only in the test's own count.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -316,7 +316,8 @@ int nvmlDeviceGetFieldValues(void* device, int count, FieldValue* fields) {
     auto& field = fields[i];
     field.status = field.field == kFieldInstantPower ? one.power_status : kNotSupported;
     const auto mean_ns = one.sensor.looks_ns > 0 ? one.sensor.looks_ns : one.sensor.period_ns;
-    field.value.number = static_cast<unsigned>(std::llround(one.counter.watts(now(), mean_ns) * 1e3));
+    field.value.number =
+        static_cast<unsigned>(std::llround(one.counter.watts(now(), mean_ns) * 1e3));
   }
   return 0;
 }

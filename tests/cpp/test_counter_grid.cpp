@@ -1,6 +1,6 @@
 // The meter against loads, ticks, lags, jitter, read costs and missing ticks, on a busy machine: no
-// accepted window may be wrong by 0.5 %, nor all of them together by 0.05 %, while a naive reader of
-// the same counter is. With an argument, the whole grid as a table, for bench/meter_grid.py.
+// accepted window may be wrong by 0.5 %, nor all of them together by 0.05 %, while a naive reader
+// of the same counter is. With an argument, the whole grid as a table, for bench/meter_grid.py.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -54,8 +54,9 @@ void measure(const Cell& cell, unsigned seed, Found& found) {
   auto sensor = cell.sensor;
   sensor.phase_ns = static_cast<std::int64_t>(seed) * 7'919'993 % sensor.period_ns;
   const auto window_s = std::max(2.0, 20.0 * static_cast<double>(sensor.period_ns) * 1e-9);
-  const auto pre_roll_s = 4 + 12 * static_cast<double>(sensor.period_ns) * 1e-9;
-  const auto lasts_s = window_s * 1.1 + pre_roll_s + 6 * static_cast<double>(sensor.period_ns) * 1e-9;
+  const auto pre_roll_s = 6 + 18 * static_cast<double>(sensor.period_ns) * 1e-9;
+  const auto lasts_s =
+      window_s * 1.1 + pre_roll_s + 6 * static_cast<double>(sensor.period_ns) * 1e-9;
   const auto begin_ns = time.now_ns();
   const auto until_ns = begin_ns + static_cast<std::int64_t>(lasts_s * 1e9);
   kControls.sensor(0, sensor, cell.read_cost_ns);

@@ -1,5 +1,5 @@
-// A clock that only moves when somebody waits or reads, on a machine that is as busy as a test likes:
-// minutes of metering pass in milliseconds, and the same way each time.
+// A clock that only moves when somebody waits or reads, on a machine that is as busy as a test
+// likes: minutes of metering pass in milliseconds, and the same way each time.
 #pragma once
 
 #include <algorithm>
@@ -29,11 +29,17 @@ class VirtualTime final : public Timeline {
   }
 
   // Calls back once, when that time has come.
-  void at(std::int64_t at_ns, std::function<void()> call) { calls_.emplace(at_ns, std::move(call)); }
+  void at(std::int64_t at_ns, std::function<void()> call) {
+    calls_.emplace(at_ns, std::move(call));
+  }
 
-  // The longest that one wait is held up, if it is.
-  void hold_up_once(std::int64_t from_ns, std::int64_t for_ns) {
-    at(from_ns, [this, for_ns] { now_ += for_ns; });
+  // From that time on, this share of the waits is held up.
+  void hold_up_from(std::int64_t at_ns, double share) {
+    at(at_ns, [this, share] { held_up_ = share; });
+  }
+  // The thread is stopped once, for so long.
+  void stand_still(std::int64_t at_ns, std::int64_t for_ns) {
+    at(at_ns, [this, for_ns] { now_ += for_ns; });
   }
 
   // For the fake library.

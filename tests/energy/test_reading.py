@@ -24,8 +24,9 @@ class Meter:
 
     def __init__(self, problem: str | None) -> None:
         self.problem = problem
+        self.lead_s = 0.0
 
-    def start(self) -> None: ...
+    def start(self, *, lasts_s: float = 0.0) -> None: ...
 
     def stop(self) -> list[EnergyReading]:
         return []
@@ -59,7 +60,7 @@ def test_a_reading_survives_json() -> None:
         ({"energy_class": "unavailable", "joules": None}, "needs a reason"),
         ({"joules": 0.0}, "greater than 0"),
         ({"joules": float("inf")}, "finite"),
-        ({"energy_class": "guessed"}, "'counter', 'estimated' or 'unavailable'"),
+        ({"energy_class": "guessed"}, "'counter', 'integrated', 'estimated' or 'unavailable'"),
         ({"unit": "kWh"}, "Extra inputs"),
     ],
 )
