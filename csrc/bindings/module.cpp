@@ -14,6 +14,6 @@ PYBIND11_MODULE(_core, module) {
   bind_loop(module);
   bind_energy_window(module);
   bind_nvml(module);
-  bind_counter_meter(module);
+  bind_gpu_meter(module);
   bind_rapl(module);
 }

@@ -25,7 +25,7 @@ double power_w(const Edge& first, const Edge& last) {
 }
 
 // Both brackets are uniform, and the cost of a read varies; the three are independent.
-double uncertainty(const CounterReading& reading) {
+double uncertainty(const GpuReading& reading) {
   const auto first = static_cast<double>(reading.begin_bracket_ns);
   const auto last = static_cast<double>(reading.end_bracket_ns);
   const auto reads = 2 * std::pow(reading.tick.read_jitter_ns, 2);
@@ -41,8 +41,8 @@ CounterWindow::CounterWindow(const NvmlDevice& device, Timeline& timeline)
       timeline_(timeline),
       finder_(label_, [&device] { return device.total_energy_mj(); }, timeline) {}
 
-CounterReading CounterWindow::measure(const WindowPlan& plan, const std::stop_token& stop) {
-  CounterReading reading;
+GpuReading CounterWindow::measure(const WindowPlan& plan, const std::stop_token& stop) {
+  GpuReading reading;
   started_ns_ = reading.begin_ns = reading.end_ns = timeline_.now_ns();
   try {
     reading.reason = Watch(device_, label_).stranger();
@@ -66,7 +66,7 @@ CounterReading CounterWindow::measure(const WindowPlan& plan, const std::stop_to
 
 // Learns the tick, then follows it over stretches until the power has stopped to drift. Batches
 // make the power of a stretch ripple; a drift goes the same way twice.
-void CounterWindow::settle(const WindowPlan& plan, CounterReading& reading,
+void CounterWindow::settle(const WindowPlan& plan, GpuReading& reading,
                            const std::stop_token& stop) {
   finder_.begin();
   if (finder_.tick().period_ns <= 0) finder_.discover(stop);
@@ -93,7 +93,7 @@ void CounterWindow::settle(const WindowPlan& plan, CounterReading& reading,
   }
 }
 
-void CounterWindow::count(const WindowPlan& plan, CounterReading& reading,
+void CounterWindow::count(const WindowPlan& plan, GpuReading& reading,
                           const std::stop_token& stop) {
   const auto period_ns = finder_.tick().period_ns;
   const auto latest_ns = started_ns_ + plan.lasts.count();

@@ -71,6 +71,7 @@ WorkDone work_between(std::span<const std::int64_t> stamps_ns, std::size_t batch
   const auto last = place(stamps_ns, end_ns);
   WorkDone work{.passes = done(last) - done(first), .reason = {}};
   for (const auto& at : {first, last}) {
+    if (at.part <= 0 || at.part >= 1) continue;  // no batch was under way
     if (run_ns(stamps_ns, at.runs) <= kStalled * usual_ns[at.runs % batches]) continue;
     work.reason =
         "E_BATCH_STALLED: the batch under way at an end of the window took over three "

@@ -7,45 +7,7 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from jouleforge._core_energy import (
-    CounterMeter as CounterMeter,
-)
-from jouleforge._core_energy import (
-    CounterReading as CounterReading,
-)
-from jouleforge._core_energy import (
-    EnergyWindow as EnergyWindow,
-)
-from jouleforge._core_energy import (
-    GpuFacts as GpuFacts,
-)
-from jouleforge._core_energy import (
-    NvmlDevice as NvmlDevice,
-)
-from jouleforge._core_energy import (
-    NvmlError as NvmlError,
-)
-from jouleforge._core_energy import (
-    Rapl as Rapl,
-)
-from jouleforge._core_energy import (
-    RaplError as RaplError,
-)
-from jouleforge._core_energy import (
-    RaplReading as RaplReading,
-)
-from jouleforge._core_energy import (
-    SparedCore as SparedCore,
-)
-from jouleforge._core_energy import (
-    WorkDone as WorkDone,
-)
-from jouleforge._core_energy import (
-    nvml_device_count as nvml_device_count,
-)
-from jouleforge._core_energy import (
-    work_between as work_between,
-)
+from jouleforge._core_energy import *  # noqa: F403
 
 class RunnerError(RuntimeError):
     """A runtime refused or failed; the message is its own, with what was being done."""

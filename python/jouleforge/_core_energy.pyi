@@ -54,6 +54,13 @@ class NvmlDevice:
     def mig_enabled(self) -> bool:
         """Whether the GPU is cut into MIG instances; its counter then covers all of them."""
 
+    def instant_power_mw(self) -> int:
+        """Return the power of the moment.
+
+        Raises:
+            NvmlError: The GPU does not tell it.
+        """
+
     def total_energy_mj(self) -> int:
         """Return millijoules since the driver was loaded.
 
@@ -159,8 +166,8 @@ class GpuFacts:
         """Whether the power cap held clocks down."""
 
 @final
-class CounterReading(EnergyWindow):
-    """One window over a GPU's energy counter, from one change of it to another."""
+class GpuReading(EnergyWindow):
+    """One window over a GPU."""
 
     @property
     def tick_s(self) -> float | None:
@@ -237,12 +244,37 @@ class CounterMeter:
             cpu: The core on which the thread stays.
         """
 
-    def stop(self) -> CounterReading:
+    def stop(self) -> GpuReading:
         """Close the window when the load has ended.
 
         Raises:
             NvmlError: No window is open. What else goes wrong is the reading's reason.
         """
+
+@final
+class PowerMeter:
+    """A GPU's sampled power, added up by a native thread: for GPUs without a counter."""
+
+    def __init__(self, device: int | str, *, library: str = "libnvidia-ml.so.1") -> None:
+        """Open a GPU, as CounterMeter."""
+
+    @property
+    def device(self) -> NvmlDevice:
+        """The GPU."""
+
+    def start(
+        self,
+        *,
+        lasts_s: float,
+        pre_roll_s: float = 2.0,
+        longest_pre_roll_s: float = 10.0,
+        shortest_s: float = 2.0,
+        cpu: int | None = None,
+    ) -> None:
+        """Open a window, as CounterMeter.start; the power is not waited for to settle."""
+
+    def stop(self) -> GpuReading:
+        """Close the window, as CounterMeter.stop."""
 
 @final
 class RaplReading(EnergyWindow):

@@ -105,7 +105,7 @@ extern "C" {
   return status;
 }
 [[gnu::visibility("default")]] int cuDeviceGetUuid_v2(char* uuid, int) {
-  for (char i = 0; i < 16; ++i) uuid[i] = i;
+  for (int i = 0; i < 16; ++i) uuid[i] = static_cast<char>(i);
   return enter("cuDeviceGetUuid_v2", false);
 }
 [[gnu::visibility("default")]] int cuDeviceGetName(char* name, int size, int) {

@@ -36,8 +36,8 @@ struct Scene {
     kControls.load(0, square(kBegin, kBegin + kLasts, 5 * kMs, 0.8));
   }
 
-  CounterReading measure(std::chrono::nanoseconds lasts = std::chrono::nanoseconds(kLasts),
-                         const std::stop_token& stop = {}) {
+  GpuReading measure(std::chrono::nanoseconds lasts = std::chrono::nanoseconds(kLasts),
+                     const std::stop_token& stop = {}) {
     const NvmlDevice device(0U, kFake);
     CounterWindow window(device, time);
     return window.measure({.lasts = lasts}, stop);
@@ -46,12 +46,12 @@ struct Scene {
   VirtualTime time;
 };
 
-std::string code(const CounterReading& reading) {
+std::string code(const GpuReading& reading) {
   check(reading.joules.has_value() == reading.reason.empty(), "a number, or a reason");
   return reading.reason.substr(0, reading.reason.find(':'));
 }
 
-double error(const CounterReading& reading) {
+double error(const GpuReading& reading) {
   const auto truth = kControls.get<double, unsigned, std::int64_t, std::int64_t>(
       "fake_truth", 0U, reading.begin_ns, reading.end_ns);
   return std::abs(reading.joules.value_or(0) / truth - 1);

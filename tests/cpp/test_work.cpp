@@ -46,6 +46,7 @@ void a_batch_that_stalls_at_an_end_spoils_the_window() {
   check(work_between(stamps, 2, 1000, within).reason.starts_with("E_BATCH_STALLED"), "at its end");
   check(work_between(stamps, 2, within, stamps.back()).reason.starts_with("E_BATCH_STALLED"),
         "at its begin");
+  check(work_between(stamps, 2, 1000, stamps[6]).reason.empty(), "not one that just ended");
 }
 
 void the_work_must_cover_the_window() {

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jouleforge.energy import EnergyReading, nvml
+from jouleforge.energy import EnergyReading, nvml, nvml_power
+from jouleforge.gpu_source import GpuSource
 
 FAKE = Path(__file__).parents[1] / "cpp" / "fake_nvml.cpp"
 NOT_SUPPORTED = 3
@@ -44,7 +45,7 @@ def source(built: Path) -> nvml.Source:
     return nvml.Source(library=str(built), shortest_s=SHORTEST_S)
 
 
-def window(source: nvml.Source, *, lasts_s: float = LASTS_S) -> list[EnergyReading]:
+def window(source: GpuSource, *, lasts_s: float = LASTS_S) -> list[EnergyReading]:
     """Open a window, work for so long, close it."""
     source.start(lasts_s=lasts_s)
     time.sleep(lasts_s)
@@ -129,3 +130,23 @@ def test_a_source_dropped_within_its_window_leaves_no_thread(built: Path) -> Non
     assert len(list(Path("/proc/self/task").iterdir())) == before + 2
     del meter
     assert len(list(Path("/proc/self/task").iterdir())) == before
+
+
+@pytest.mark.usefixtures("fake")
+def test_sampled_power_is_a_class_of_its_own(built: Path) -> None:
+    meter = nvml_power.Source(library=str(built), shortest_s=SHORTEST_S)
+    assert meter.problem is None
+    readings = window(meter, lasts_s=3.0)
+    for reading, watts in zip(readings, (250.0, 100.0), strict=True):
+        assert (reading.source, reading.energy_class) == ("nvml_power", "integrated")
+        assert reading.joules is not None
+        assert reading.window_s is not None
+        assert reading.joules / reading.window_s == pytest.approx(watts, rel=0.01)
+
+
+def test_a_gpu_that_does_not_tell_its_power_is_a_problem(built: Path, fake: ctypes.CDLL) -> None:
+    for gpu in range(2):
+        fake.fake_set_power_status(gpu, NOT_SUPPORTED)
+    problem = nvml_power.Source(library=str(built)).problem
+    assert problem is not None
+    assert problem.startswith("E_NVML_POWER_UNSUPPORTED")

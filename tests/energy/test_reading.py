@@ -70,7 +70,13 @@ def test_a_reading_that_hides_something_is_refused(change: dict[str, Any], messa
 
 
 def test_every_source_is_a_module_of_that_name() -> None:
-    assert variants.names("jouleforge.energy") == ["codecarbon", "none", "nvml", "rapl"]
+    assert variants.names("jouleforge.energy") == [
+        "codecarbon",
+        "none",
+        "nvml",
+        "nvml_power",
+        "rapl",
+    ]
 
 
 def test_an_unknown_source_is_refused_with_those_there_are() -> None:

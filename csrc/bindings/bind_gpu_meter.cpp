@@ -1,10 +1,10 @@
-// CounterMeter, CounterReading and what it says about the counter and the GPU.
+// CounterMeter, PowerMeter and their readings.
 #include <pybind11/stl.h>
 
 #include <chrono>
 
 #include "bindings/bindings.h"
-#include "energy/counter_meter.h"
+#include "energy/gpu_meter.h"
 
 namespace jouleforge::bindings {
 
@@ -17,7 +17,8 @@ std::chrono::nanoseconds to_ns(double seconds) {
       std::chrono::duration<double>(seconds));
 }
 
-void start(CounterMeter& meter, double lasts_s, double pre_roll_s, double longest_pre_roll_s,
+template <typename Meter>
+void start(Meter& meter, double lasts_s, double pre_roll_s, double longest_pre_roll_s,
            double shortest_s, std::optional<int> cpu) {
   meter.start({.lasts = to_ns(lasts_s),
                .pre_roll = to_ns(pre_roll_s),
@@ -28,14 +29,27 @@ void start(CounterMeter& meter, double lasts_s, double pre_roll_s, double longes
 
 // In s, as everything is in Python; absent until a period was found.
 template <double Tick::* value_ns>
-std::optional<double> tick_s(const CounterReading& reading) {
+std::optional<double> tick_s(const GpuReading& reading) {
   if (reading.tick.period_ns <= 0) return {};
   return reading.tick.*value_ns * 1e-9;
 }
 
+template <typename Meter>
+void bind_meter(py::module_& module, const char* name) {
+  py::class_<Meter>(module, name)
+      .def(py::init<const NvmlDevice::Which&, const std::string&>(), py::arg("device"),
+           py::kw_only(), py::arg("library") = kNvmlLibrary,
+           py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("device", &Meter::device, py::return_value_policy::reference_internal)
+      .def("start", &start<Meter>, py::kw_only(), py::arg("lasts_s"), py::arg("pre_roll_s") = 2.0,
+           py::arg("longest_pre_roll_s") = 10.0, py::arg("shortest_s") = 2.0,
+           py::arg("cpu") = py::none(), py::call_guard<py::gil_scoped_release>())
+      .def("stop", &Meter::stop, py::call_guard<py::gil_scoped_release>());
+}
+
 }  // namespace
 
-void bind_counter_meter(py::module_& module) {
+void bind_gpu_meter(py::module_& module) {
   py::class_<GpuFacts>(module, "GpuFacts")
       .def_readonly("power_limit_mw", &GpuFacts::power_limit_mw)
       .def_readonly("temperature_begin_c", &GpuFacts::temperature_begin_c)
@@ -46,29 +60,21 @@ void bind_counter_meter(py::module_& module) {
       .def_readonly("thermal_violation_ns", &GpuFacts::thermal_violation_ns)
       .def_readonly("power_violation_ns", &GpuFacts::power_violation_ns)
       .def_readonly("power_capped", &GpuFacts::power_capped);
-  py::class_<CounterReading, EnergyWindow>(module, "CounterReading")
+  py::class_<GpuReading, EnergyWindow>(module, "GpuReading")
       .def_property_readonly("tick_s", &tick_s<&Tick::period_ns>)
       .def_property_readonly("tick_p10_s", &tick_s<&Tick::p10_ns>)
       .def_property_readonly("tick_p90_s", &tick_s<&Tick::p90_ns>)
       .def_property_readonly("tick_jitter_s", &tick_s<&Tick::jitter_ns>)
       .def_property_readonly("read_s", &tick_s<&Tick::read_ns>)
       .def_property_readonly("missed_ticks",
-                             [](const CounterReading& reading) { return reading.tick.missed; })
-      .def_readonly("begin_bracket_ns", &CounterReading::begin_bracket_ns)
-      .def_readonly("end_bracket_ns", &CounterReading::end_bracket_ns)
-      .def_readonly("reads", &CounterReading::reads)
-      .def_readonly("drift_per_s", &CounterReading::drift_per_s)
-      .def_readonly("facts", &CounterReading::facts);
-  py::class_<CounterMeter>(module, "CounterMeter")
-      .def(py::init<const NvmlDevice::Which&, const std::string&>(), py::arg("device"),
-           py::kw_only(), py::arg("library") = kNvmlLibrary,
-           py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("device", &CounterMeter::device,
-                             py::return_value_policy::reference_internal)
-      .def("start", &start, py::kw_only(), py::arg("lasts_s"), py::arg("pre_roll_s") = 2.0,
-           py::arg("longest_pre_roll_s") = 10.0, py::arg("shortest_s") = 2.0,
-           py::arg("cpu") = py::none(), py::call_guard<py::gil_scoped_release>())
-      .def("stop", &CounterMeter::stop, py::call_guard<py::gil_scoped_release>());
+                             [](const GpuReading& reading) { return reading.tick.missed; })
+      .def_readonly("begin_bracket_ns", &GpuReading::begin_bracket_ns)
+      .def_readonly("end_bracket_ns", &GpuReading::end_bracket_ns)
+      .def_readonly("reads", &GpuReading::reads)
+      .def_readonly("drift_per_s", &GpuReading::drift_per_s)
+      .def_readonly("facts", &GpuReading::facts);
+  bind_meter<CounterMeter>(module, "CounterMeter");
+  bind_meter<PowerMeter>(module, "PowerMeter");
 }
 
 }  // namespace jouleforge::bindings

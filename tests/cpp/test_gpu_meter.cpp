@@ -9,7 +9,7 @@
 #include "check.h"
 #include "clock.h"
 #include "cores.h"
-#include "energy/counter_meter.h"
+#include "energy/gpu_meter.h"
 #include "nvml_controls.h"
 
 using namespace jouleforge;
@@ -34,7 +34,7 @@ void work_for(std::chrono::nanoseconds time) {
 }
 
 // A reading is right, or says why there is none: a loaded machine may hold up any thread.
-void check_reading(const CounterReading& reading, double watts) {
+void check_reading(const GpuReading& reading, double watts) {
   if (!reading.joules) {
     check(reading.reason.starts_with("E_EDGE"), reading.reason);
     return;

@@ -1,0 +1,33 @@
+// What a window over a GPU is asked for, and what it gives.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "energy/edge_finder.h"
+#include "energy/watch.h"
+#include "energy/window.h"
+
+namespace jouleforge {
+
+struct WindowPlan {
+  std::chrono::nanoseconds lasts{0};  // the load goes on for at least so long
+  // The window opens after so long, when the tick is known and the power no longer drifts ...
+  std::chrono::nanoseconds pre_roll = std::chrono::seconds(2);
+  // ... for which it waits no longer than this.
+  std::chrono::nanoseconds longest_pre_roll = std::chrono::seconds(10);
+  std::chrono::nanoseconds shortest = std::chrono::seconds(2);  // and 20 ticks
+};
+
+struct GpuReading : EnergyWindow {
+  Tick tick;                          // of a counter; its period is 0 where none was read
+  std::int64_t begin_bracket_ns = 0;  // how well the two instants are known
+  std::int64_t end_bracket_ns = 0;
+  std::size_t reads = 0;  // within the window
+  // Change of the power when the window was opened; a window is opened in spite of more than 0.01.
+  double drift_per_s = 0;
+  GpuFacts facts;
+};
+
+}  // namespace jouleforge
