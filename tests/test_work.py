@@ -1,13 +1,15 @@
 """Work within a meter's window, and the joules per example that follow from it."""
 
-from typing import Any
+import time
+from typing import Any, get_args
 
 import pytest
 from samples import measurement, reading
 
 from jouleforge import work
-from jouleforge._core import NullRunner, Trace, run_closed_loop
+from jouleforge._core import CallableRunner, NullRunner, Trace, run_closed_loop
 from jouleforge.comparison import compare
+from jouleforge.counter import CounterDetail
 from jouleforge.energy import EnergyReading
 
 
@@ -40,6 +42,46 @@ def test_a_window_that_the_loop_did_not_fill_has_no_joules() -> None:
 def test_a_reading_without_joules_or_instants_stays_as_it_is() -> None:
     for untouched in (reading(None), reading(5.0)):
         assert work.count(untouched, trace(), batches=2) is untouched
+
+
+def detail(*, part_time: bool) -> CounterDetail:
+    """Return what a counter with ticks of 20 ms showed."""
+    absent = dict.fromkeys(
+        name
+        for name, field in CounterDetail.model_fields.items()
+        if type(None) in get_args(field.annotation)
+    )
+    given = {
+        "uuid": "GPU-aaaa",
+        "driver": "999.00",
+        "nvml_version": "",
+        "tick_s": 0.02,
+        "reads": 30,
+        "missed_ticks": 0,
+        "part_time": part_time,
+        "brackets_s": (0.001, 0.001),
+        "drift_per_s": 0.0,
+        "power_capped": False,
+    }
+    return CounterDetail.model_validate(absent | given)
+
+
+@pytest.mark.parametrize(("sensor_tick_s", "counted"), [(0.0, False), (0.02, True)])
+def test_batches_in_pace_with_a_part_time_sensor_are_interrupted_or_refused(
+    sensor_tick_s: float, counted: bool
+) -> None:
+    loop = run_closed_loop(
+        CallableRunner(lambda _: time.sleep(0.005), 1), order=[0], warmup_s=0, duration_s=1.1,
+        min_passes=1, sensor_tick_s=sensor_tick_s,
+    )  # fmt: skip
+    ends = {"begin_ns": int(loop.stamps_ns[0]), "end_ns": int(loop.stamps_ns[-1])}
+    made = reading(5.0, window_s=1.1, detail=detail(part_time=True), **ends)
+    found = work.count(made, loop, batches=1)
+    assert (found.joules is not None) == counted
+    assert counted or (found.reason or "").startswith("E_ALIASED")
+    assert found.paused_s > 0 or not counted
+    whole = work.count(made.model_copy(update={"detail": detail(part_time=False)}), loop, batches=1)
+    assert whole.joules == 5.0
 
 
 def test_joules_per_example_are_those_of_the_meters_window() -> None:

@@ -19,11 +19,12 @@ std::chrono::nanoseconds to_ns(double seconds) {
 
 template <typename Meter>
 void start(Meter& meter, double lasts_s, double pre_roll_s, double longest_pre_roll_s,
-           double shortest_s, std::optional<int> cpu) {
+           double shortest_s, bool part_time, std::optional<int> cpu) {
   meter.start({.lasts = to_ns(lasts_s),
                .pre_roll = to_ns(pre_roll_s),
                .longest_pre_roll = to_ns(longest_pre_roll_s),
-               .shortest = to_ns(shortest_s)},
+               .shortest = to_ns(shortest_s),
+               .part_time = part_time},
               cpu);
 }
 
@@ -43,7 +44,8 @@ void bind_meter(py::module_& module, const char* name) {
       .def_property_readonly("device", &Meter::device, py::return_value_policy::reference_internal)
       .def("start", &start<Meter>, py::kw_only(), py::arg("lasts_s"), py::arg("pre_roll_s") = 2.0,
            py::arg("longest_pre_roll_s") = 10.0, py::arg("shortest_s") = 2.0,
-           py::arg("cpu") = py::none(), py::call_guard<py::gil_scoped_release>())
+           py::arg("part_time") = false, py::arg("cpu") = py::none(),
+           py::call_guard<py::gil_scoped_release>())
       .def("stop", &Meter::stop, py::call_guard<py::gil_scoped_release>());
 }
 
@@ -59,6 +61,7 @@ void bind_gpu_meter(py::module_& module) {
       .def_readonly("clock_events", &GpuFacts::clock_events)
       .def_readonly("thermal_violation_ns", &GpuFacts::thermal_violation_ns)
       .def_readonly("power_violation_ns", &GpuFacts::power_violation_ns)
+      .def_readonly("average_power_w", &GpuFacts::average_power_w)
       .def_readonly("power_capped", &GpuFacts::power_capped);
   py::class_<GpuReading, EnergyWindow>(module, "GpuReading")
       .def_property_readonly("tick_s", &tick_s<&Tick::period_ns>)

@@ -8,6 +8,7 @@ namespace jouleforge {
 namespace {
 
 constexpr double kTicksAtLeast = 20;
+constexpr double kPartTimeNs = 30e9;
 constexpr double kWidestShare = 0.005;  // of the window, for both brackets together
 constexpr double kMostDriftPerS = 0.01;
 constexpr std::int64_t kStretchNs = 600'000'000;  // over which power is compared, and four ticks
@@ -103,8 +104,8 @@ void CounterWindow::count(const WindowPlan& plan, GpuReading& reading,
   const auto reads_before = finder_.tick().reads;
   const auto spare_ns = static_cast<std::int64_t>(kTicksToSpare * period_ns);
   const auto target_ns = latest_ns - finder_.search_ns() - spare_ns;
-  const auto needed_ns =
-      std::max(static_cast<double>(plan.shortest.count()), kTicksAtLeast * period_ns);
+  const auto needed_ns = std::max({static_cast<double>(plan.shortest.count()),
+                                   kTicksAtLeast * period_ns, plan.part_time ? kPartTimeNs : 0});
   const auto room_ns = static_cast<double>(target_ns - first.at_ns());
   if (room_ns < needed_ns) {
     reading.reason = "E_WINDOW_TOO_SHORT: the load leaves a window of " +
@@ -125,6 +126,7 @@ void CounterWindow::count(const WindowPlan& plan, GpuReading& reading,
   reading.reads = reading.tick.reads - reads_before;
   reading.facts = watch.facts();
   reading.reason = watch.doubt();
+  if (reading.reason.empty()) reading.reason = watch.contradiction(power_w(first, last));
   const auto brackets_ns = static_cast<double>(first.width_ns() + last.width_ns());
   const auto window_ns = static_cast<double>(reading.end_ns - reading.begin_ns);
   if (reading.reason.empty() && brackets_ns > kWidestShare * window_ns) {

@@ -18,6 +18,8 @@ struct WindowPlan {
   // ... for which it waits no longer than this.
   std::chrono::nanoseconds longest_pre_roll = std::chrono::seconds(10);
   std::chrono::nanoseconds shortest = std::chrono::seconds(2);  // and 20 ticks
+  // The counter is fed by a sensor that looks a part of the time only: it needs half a minute.
+  bool part_time = false;
 };
 
 struct GpuReading : EnergyWindow {

@@ -16,6 +16,7 @@ constexpr int kClockOfSm = 1;
 constexpr int kViolatedPower = 0;
 constexpr int kViolatedThermal = 1;
 constexpr unsigned kVirtualizationVgpu = 2;
+constexpr unsigned kFieldAveragePower = 185;
 constexpr unsigned kFieldInstantPower = 186;
 
 void* open(const nvml::Library& library, unsigned index) {
@@ -101,9 +102,12 @@ std::optional<unsigned> NvmlDevice::power_limit_mw() const {
 
 GpuState NvmlDevice::state() const {
   const auto events = ask<unsigned long long>(library_->clock_events, device_);
+  unsigned average_mw = 0;
+  const auto averages = read_field(kFieldAveragePower, average_mw) == nvml::kSuccess;
   return {.temperature_c = ask<unsigned>(library_->temperature, device_, kTemperatureOfGpu),
           .sm_clock_mhz = ask<unsigned>(library_->clock, device_, kClockOfSm),
           .clock_events = events,
+          .average_power_mw = averages ? std::optional(average_mw) : std::nullopt,
           .thermal_violation_ns = violated_ns(*library_, device_, kViolatedThermal),
           .power_violation_ns = violated_ns(*library_, device_, kViolatedPower)};
 }
@@ -137,13 +141,17 @@ std::uint64_t NvmlDevice::total_energy_mj() const {
   return energy_mj;
 }
 
+int NvmlDevice::read_field(unsigned field, unsigned& value) const {
+  if (library_->fields == nullptr) return nvml::kNotSupported;
+  nvml::FieldValue found{.field = field};
+  const auto status = library_->fields(device_, 1, &found);
+  value = found.value.number;
+  return status == nvml::kSuccess ? found.status : status;
+}
+
 unsigned NvmlDevice::instant_power_mw() const {
-  nvml::FieldValue value{.field = kFieldInstantPower};
-  auto status = nvml::kNotSupported;
-  if (library_->fields != nullptr) {
-    status = library_->fields(device_, 1, &value);
-    if (status == nvml::kSuccess) status = value.status;
-  }
+  unsigned power_mw = 0;
+  const auto status = read_field(kFieldInstantPower, power_mw);
   if (status == nvml::kNotSupported) {
     throw NvmlError("E_NVML_POWER_UNSUPPORTED: GPU " + uuid_ + " (" + name_ + ", driver " +
                     driver_ +
@@ -151,7 +159,7 @@ unsigned NvmlDevice::instant_power_mw() const {
                     "driver 530 or newer");
   }
   library_->check(status, "nvmlDeviceGetFieldValues");
-  return value.value.number;
+  return power_mw;
 }
 
 }  // namespace jouleforge

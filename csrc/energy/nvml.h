@@ -32,6 +32,7 @@ struct GpuState {
   std::optional<unsigned> temperature_c;
   std::optional<unsigned> sm_clock_mhz;
   std::optional<std::uint64_t> clock_events;  // bits of nvml.h: why clocks are as low as they are
+  std::optional<unsigned> average_power_mw;   // over the second before (field 185)
   // Since the driver was loaded.
   std::optional<std::uint64_t> thermal_violation_ns;
   std::optional<std::uint64_t> power_violation_ns;
@@ -72,6 +73,8 @@ class NvmlDevice {
   [[nodiscard]] unsigned instant_power_mw() const;
 
  private:
+  [[nodiscard]] int read_field(unsigned field, unsigned& value) const;
+
   std::shared_ptr<const nvml::Library> library_;
   void* device_ = nullptr;
   std::string uuid_;

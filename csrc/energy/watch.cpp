@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 namespace jouleforge {
@@ -20,6 +21,10 @@ constexpr std::uint64_t kPowerBrake = 0x80;
 constexpr auto kThrottled = kHardwareSlowdown | kSoftwareThermal | kHardwareThermal | kPowerBrake;
 
 constexpr unsigned kMostDriftC = 3;
+
+// Twenty seconds, looked at once in each, of a load that repeats itself.
+constexpr std::size_t kFewestAverages = 20;
+constexpr double kMostContradiction = 0.05;
 
 // Whether this process sees the kernel's own process numbers (PROC_PID_INIT_INO).
 bool in_first_pid_namespace() {
@@ -97,6 +102,17 @@ std::string Watch::doubt() const {
          std::to_string(kMostDriftC) + "). Warm it up for longer";
 }
 
+std::string Watch::contradiction(double counter_w) const {
+  const auto found = facts();
+  if (!found.average_power_w || found.averages < kFewestAverages) return {};
+  const auto off = counter_w / *found.average_power_w - 1;
+  if (std::abs(off) <= kMostContradiction) return {};
+  return "E_COUNTER_INCONSISTENT: the counter of " + label_ + " gives " +
+         std::to_string(counter_w) + " W, and its averages over a second " +
+         std::to_string(*found.average_power_w) + " W (" + std::to_string(100 * off) +
+         " %). One of them is wrong on this driver";
+}
+
 GpuFacts Watch::facts() const {
   GpuFacts facts;
   if (seen_.empty()) return facts;
@@ -105,6 +121,14 @@ GpuFacts Watch::facts() const {
   facts.temperature_end_c = seen_.back().temperature_c;
   facts.thermal_violation_ns = advance(seen_, &GpuState::thermal_violation_ns);
   facts.power_violation_ns = advance(seen_, &GpuState::power_violation_ns);
+  double power_w = 0;
+  // The first one is of the second before the window.
+  for (std::size_t i = 1; i < seen_.size(); ++i) {
+    if (!seen_[i].average_power_mw) continue;
+    power_w += *seen_[i].average_power_mw * 1e-3;
+    ++facts.averages;
+  }
+  if (facts.averages > 0) facts.average_power_w = power_w / static_cast<double>(facts.averages);
   std::vector<unsigned> clocks;
   for (const auto& state : seen_) {
     if (state.sm_clock_mhz) clocks.push_back(*state.sm_clock_mhz);

@@ -20,6 +20,10 @@ struct GpuFacts {
   std::optional<std::uint64_t> clock_events;  // of all moments looked at, together
   std::optional<std::uint64_t> thermal_violation_ns;
   std::optional<std::uint64_t> power_violation_ns;
+  // Mean of the averages over a second that NVML gives beside its counter: what the counter's own
+  // power is compared with, and nothing else.
+  std::optional<double> average_power_w;
+  std::size_t averages = 0;  // how many those were
   // The power cap held clocks down: the energy is then that of the cap as much as of the engine.
   bool power_capped = false;
 };
@@ -37,6 +41,10 @@ class Watch {
 
   // Why the window cannot stand: E_THROTTLED, E_TEMPERATURE_DRIFT, E_GPU_SHARED; else empty.
   [[nodiscard]] std::string doubt() const;
+
+  // Why a counter that gave this power [W] cannot be right: E_COUNTER_INCONSISTENT; else empty. It
+  // takes twenty averages to tell.
+  [[nodiscard]] std::string contradiction(double counter_w) const;
 
   [[nodiscard]] GpuFacts facts() const;
 

@@ -234,6 +234,13 @@ class Trace:
         """When the first timed run started: `stamps_ns[0]`."""
 
     @property
+    def pauses(self) -> NDArray[np.int64]:
+        """Pauses for a part-time sensor, shape (pauses, 3): the run after it, its begin, its end.
+
+        The two stamps about that run span the pause too.
+        """
+
+    @property
     def passes(self) -> int:
         """Whole passes over the order that were timed."""
 
@@ -257,6 +264,7 @@ def run_closed_loop(
     duration_s: float,
     min_passes: int,
     on_warm: Callable[[], object] | None = None,
+    sensor_tick_s: float = 0.0,
 ) -> Trace:
     """Warm up, then time whole passes over `order`, without the GIL.
 
@@ -267,6 +275,8 @@ def run_closed_loop(
         duration_s: The timed loop ends with the first whole pass after this long, and
         min_passes: after at least this many passes.
         on_warm: Called between the warm-up and the first stamp: the place to open an energy window.
+        sensor_tick_s: The tick of a power sensor that looks a part of the time only; batches that
+            keep pace with it are interrupted once a second, for a quarter of a tick.
 
     Raises:
         ValueError: The schedule cannot be run.

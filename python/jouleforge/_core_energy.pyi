@@ -3,8 +3,7 @@
 import os
 from typing import Literal, final
 
-import numpy as np
-from numpy.typing import NDArray
+from jouleforge._core import Trace
 
 class NvmlError(RuntimeError):
     """The message begins with a code: E_NVML_MISSING, E_NVML_ENERGY_UNSUPPORTED, E_NVML."""
@@ -100,6 +99,10 @@ class WorkDone:
     """Work between two instants of a timed loop."""
 
     @property
+    def paused_s(self) -> float:
+        """How long nothing ran between them, for the sensor's sake."""
+
+    @property
     def passes(self) -> float:
         """Passes, the parts of them weighed by the usual time of each batch."""
 
@@ -108,7 +111,7 @@ class WorkDone:
         """Why the window cannot stand: E_BATCH_STALLED, E_WINDOW_CUT; else empty."""
 
 def work_between(
-    stamps_ns: NDArray[np.int64],
+    trace: Trace,
     *,
     batches: int,
     begin_ns: int,
@@ -118,14 +121,23 @@ def work_between(
     """Return the passes that were done between two instants.
 
     Args:
-        stamps_ns: A Trace's.
+        trace: The loop's.
         batches: How many runs make one pass.
         begin_ns: First instant, not before the first stamp.
         end_ns: Last instant, not after the last stamp.
         slack_ns: So much of the window may lie outside the stamps, where no work is counted.
 
     Raises:
-        ValueError: The stamps are no whole passes.
+        ValueError: The trace is of no whole passes.
+    """
+
+def beats_with(*, tick_s: float, batch_s: float, window_s: float) -> bool:
+    """Return whether batches beat with a sensor's looks so slowly that a window cannot average it.
+
+    Args:
+        tick_s: Time from look to look.
+        batch_s: Time of one batch.
+        window_s: The window's length; it should hold twenty beats.
     """
 
 @final
@@ -161,6 +173,10 @@ class GpuFacts:
     def thermal_violation_ns(self) -> int | None: ...
     @property
     def power_violation_ns(self) -> int | None: ...
+    @property
+    def average_power_w(self) -> float | None:
+        """Mean of NVML's averages over a second: what the counter is compared with."""
+
     @property
     def power_capped(self) -> bool:
         """Whether the power cap held clocks down."""
@@ -231,6 +247,7 @@ class CounterMeter:
         pre_roll_s: float = 2.0,
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
+        part_time: bool = False,
         cpu: int | None = None,
     ) -> None:
         """Open a window in the load that goes on from now; one that is open is given up.
@@ -241,6 +258,8 @@ class CounterMeter:
                 power no longer drifts.
             longest_pre_roll_s: It does not wait longer than this for the power.
             shortest_s: A window that would be shorter, or under 20 ticks, is refused.
+            part_time: The counter's sensor looks a part of the time only: the window has to be of
+                half a minute.
             cpu: The core on which the thread stays.
         """
 
@@ -269,6 +288,7 @@ class PowerMeter:
         pre_roll_s: float = 2.0,
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
+        part_time: bool = False,
         cpu: int | None = None,
     ) -> None:
         """Open a window, as CounterMeter.start; the power is not waited for to settle."""

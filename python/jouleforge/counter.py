@@ -28,11 +28,15 @@ class CounterDetail(BaseModel):
     """Reads within the window."""
     missed_ticks: int
     """Changes that did not come when waited for; nothing is lost, since the counter adds up."""
+    part_time: bool
+    """The sensor was found to look a part of each tick only."""
     brackets_s: tuple[float, float]
     """Between which two reads the window's first and last instant lie."""
     drift_per_s: float
     """Relative change of the power when the window was opened all the same; 0 if steady."""
     power_limit_w: float | None
+    average_power_w: float | None
+    """Mean of NVML's own averages over a second: what the counter's power is compared with."""
     power_capped: bool
     temperature_begin_c: int | None
     temperature_end_c: int | None

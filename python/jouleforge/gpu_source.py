@@ -27,16 +27,27 @@ class GpuSource:
     meter: ClassVar[type[CounterMeter] | type[PowerMeter]]
     lead_s: float
 
-    def __init__(self, *, library: str = "libnvidia-ml.so.1", shortest_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        *,
+        library: str = "libnvidia-ml.so.1",
+        shortest_s: float = 2.0,
+        part_time_tick_s: float | None = None,
+    ) -> None:
         """Open the GPUs; `problem` says why none of them can be measured, if so.
 
         Args:
             library: The driver's library.
             shortest_s: Windows that would be shorter are refused.
+            part_time_tick_s: The tick of the GPU's sensor, if it was found to look a part of each
+                only. Windows are then of half a minute, and batches that keep pace with it are
+                interrupted.
         """
         self._meters: list[tuple[Meter, str | None]] = []
         self._core: SparedCore | None = None
         self._shortest_s = shortest_s
+        self._part_time = part_time_tick_s is not None
+        self.sensor_tick_s = part_time_tick_s or 0.0
         self.problem: str | None = None
         try:
             meters = [self.meter(device, library=library) for device in _devices(library)]
@@ -66,7 +77,12 @@ class GpuSource:
         self._core = SparedCore()
         for meter, problem in self._meters:
             if problem is None:
-                meter.start(lasts_s=lasts_s, cpu=self._core.cpu, shortest_s=self._shortest_s)
+                meter.start(
+                    lasts_s=lasts_s,
+                    shortest_s=self._shortest_s,
+                    part_time=self._part_time,
+                    cpu=self._core.cpu,
+                )
 
     def stop(self) -> list[EnergyReading]:
         """Close the window, and return one reading for each GPU."""
@@ -105,7 +121,7 @@ class GpuSource:
             begin_ns=found.begin_ns,
             end_ns=found.end_ns,
             uncertainty=None if found.joules is None else found.uncertainty,
-            detail=_detail(meter.device, found, cpu),
+            detail=_detail(meter.device, found, part_time=self._part_time, cpu=cpu),
         )
 
     def _unavailable(self, device: str, reason: str | None) -> EnergyReading:
@@ -138,7 +154,9 @@ def _label(device: NvmlDevice) -> str:
     return f"{device.name} ({device.uuid})"
 
 
-def _detail(device: NvmlDevice, found: GpuReading, cpu: int | None) -> CounterDetail:
+def _detail(
+    device: NvmlDevice, found: GpuReading, *, part_time: bool, cpu: int | None
+) -> CounterDetail:
     facts = found.facts
     return CounterDetail(
         uuid=device.uuid,
@@ -151,9 +169,11 @@ def _detail(device: NvmlDevice, found: GpuReading, cpu: int | None) -> CounterDe
         read_s=found.read_s,
         reads=found.reads,
         missed_ticks=found.missed_ticks,
+        part_time=part_time,
         brackets_s=(found.begin_bracket_ns / 1e9, found.end_bracket_ns / 1e9),
         drift_per_s=found.drift_per_s,
         power_limit_w=None if facts.power_limit_mw is None else facts.power_limit_mw / 1e3,
+        average_power_w=facts.average_power_w,
         power_capped=facts.power_capped,
         temperature_begin_c=facts.temperature_begin_c,
         temperature_end_c=facts.temperature_end_c,

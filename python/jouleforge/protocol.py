@@ -171,6 +171,7 @@ def _run(
             duration_s=lasts_s,
             min_passes=schedule.min_passes,
             on_warm=open_window,
+            sensor_tick_s=source.sensor_tick_s,
         )
         readings = source.stop()
     finally:
@@ -278,13 +279,15 @@ def _int8_saturates(engine: Engine, here: Environment) -> bool:
 
 
 def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:
-    stamps = np.asarray(trace.stamps_ns)
-    latencies = np.diff(stamps).reshape(trace.passes, len(workload.batches))
+    times = np.diff(trace.stamps_ns)
+    for run, begin, end in trace.pauses:
+        if run < len(times):  # else no run came after it
+            times[run] -= end - begin
     return Timing(
         load_s=load_s,
         passes=trace.passes,
-        wall_s=float(stamps[-1] - stamps[0]) / 1e9,
-        latencies_ns=PackedArray.pack(latencies),
+        wall_s=float(times.sum()) / 1e9,
+        latencies_ns=PackedArray.pack(times.reshape(trace.passes, len(workload.batches))),
     )
 
 

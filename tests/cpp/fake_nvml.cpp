@@ -22,6 +22,7 @@ constexpr int kNotSupported = 3;
 constexpr int kNotFound = 6;
 constexpr int kInsufficientSize = 7;
 constexpr int kDriverNotLoaded = 9;
+constexpr unsigned kFieldAveragePower = 185;
 constexpr unsigned kFieldInstantPower = 186;
 
 using Now = std::int64_t (*)();
@@ -41,6 +42,7 @@ struct Gpu {
   std::int64_t read_cost_ns = 0;
   int energy_status = 0;
   int power_status = 0;
+  double average_gain = 1;
   unsigned mig = 0;
   unsigned virtualization = 0;
   unsigned temperature_c = 50;
@@ -157,6 +159,11 @@ void fake_set_energy_status(unsigned index, int status) {
 void fake_set_power_status(unsigned index, int status) {
   const std::lock_guard lock(mutex);
   gpus[index].power_status = status;
+}
+// The averages over a second are this many times what they should be.
+void fake_set_average_gain(unsigned index, double gain) {
+  const std::lock_guard lock(mutex);
+  gpus[index].average_gain = gain;
 }
 void fake_set_mig(unsigned index, unsigned on) {
   const std::lock_guard lock(mutex);
@@ -314,10 +321,13 @@ int nvmlDeviceGetFieldValues(void* device, int count, FieldValue* fields) {
   auto& one = gpu(device);
   for (int i = 0; i < count; ++i) {
     auto& field = fields[i];
-    field.status = field.field == kFieldInstantPower ? one.power_status : kNotSupported;
-    const auto mean_ns = one.sensor.looks_ns > 0 ? one.sensor.looks_ns : one.sensor.period_ns;
-    field.value.number =
-        static_cast<unsigned>(std::llround(one.counter.watts(now(), mean_ns) * 1e3));
+    const auto average = field.field == kFieldAveragePower;
+    const auto known = average || field.field == kFieldInstantPower;
+    field.status = known ? one.power_status : kNotSupported;
+    const auto moment_ns = one.sensor.looks_ns > 0 ? one.sensor.looks_ns : one.sensor.period_ns;
+    const auto watts = one.counter.watts(now(), average ? 1'000'000'000 : moment_ns) *
+                       (average ? one.average_gain : 1);
+    field.value.number = static_cast<unsigned>(std::llround(watts * 1e3));
   }
   return 0;
 }

@@ -118,6 +118,20 @@ void faults_of_the_counter() {
         "lost within the window");
 }
 
+void a_counter_that_contradicts_the_power_is_refused() {
+  const auto code_of = [](double gain, std::chrono::seconds lasts) {
+    Scene scene;
+    kControls.load(0, square(kBegin, kBegin + 30'000 * kMs, 5 * kMs, 0.8));
+    kControls.set("fake_set_average_gain", 0U, gain);
+    const auto reading = scene.measure(lasts);
+    check(reading.facts.average_power_w.has_value(), "the power was looked at");
+    return code(reading);
+  };
+  check(code_of(1.1, 28s) == "E_COUNTER_INCONSISTENT", "a tenth apart, over twenty seconds");
+  check(code_of(1.02, 28s).empty(), "boards' sensors are known to differ by some percent");
+  check(code_of(1.1, 12s).empty(), "it takes long to tell");
+}
+
 void faults_of_the_gpu() {
   check(code_with("fake_set_mig", 1) == "E_MIG", "cut into instances");
   check(code_with("fake_set_virtualization", 2) == "E_VGPU", "a share of a GPU");
@@ -167,7 +181,7 @@ void a_meter_that_is_held_up_takes_another_edge_or_none() {
     if (reading.joules) check(error(reading) < 1e-3, "an edge that was missed is not used");
     check(reading.reason.empty() || code(reading).starts_with("E_EDGE"), "nothing else");
   }
-  check(code_after([](Scene& scene) { scene.time.hold_up_from(kBegin + kWithin, 1); }) ==
+  check(code_after([](Scene& scene) { scene.time.hold_up_from(kBegin + kWithin, 4 * kMs); }) ==
             "E_EDGE_WIDE",
         "when it is always held up, no edge is known");
 }
@@ -205,6 +219,7 @@ int main() {
   a_sound_window_says_all_about_itself();
   the_tick_found_by_one_window_serves_the_next();
   faults_of_the_counter();
+  a_counter_that_contradicts_the_power_is_refused();
   faults_of_the_gpu();
   a_power_cap_labels_the_window_and_does_not_reject_it();
   other_processes_on_the_gpu();

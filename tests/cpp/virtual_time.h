@@ -33,9 +33,12 @@ class VirtualTime final : public Timeline {
     calls_.emplace(at_ns, std::move(call));
   }
 
-  // From that time on, this share of the waits is held up.
-  void hold_up_from(std::int64_t at_ns, double share) {
-    at(at_ns, [this, share] { held_up_ = share; });
+  // From that time on, every wait is held up for at least so long.
+  void hold_up_from(std::int64_t at_ns, std::int64_t least_ns) {
+    at(at_ns, [this, least_ns] {
+      held_up_ = 1;
+      least_pause_ns_ = least_ns;
+    });
   }
   // The thread is stopped once, for so long.
   void stand_still(std::int64_t at_ns, std::int64_t for_ns) {
@@ -56,7 +59,7 @@ class VirtualTime final : public Timeline {
   double chance() { return std::uniform_real_distribution<double>(0, 1)(random_); }
   std::int64_t pause_ns() {
     const auto pause = std::exponential_distribution<double>(1 / 4e6)(random_);
-    return static_cast<std::int64_t>(std::min(pause, 30e6));
+    return least_pause_ns_ + static_cast<std::int64_t>(std::min(pause, 30e6));
   }
   std::int64_t late_ns(double share) {
     const auto usual = static_cast<std::int64_t>(20'000 + 80'000 * chance());
@@ -76,6 +79,7 @@ class VirtualTime final : public Timeline {
   std::int64_t now_ = 1'000'000'000;
   std::minstd_rand random_;
   double held_up_;
+  std::int64_t least_pause_ns_ = 0;
   std::multimap<std::int64_t, std::function<void()>> calls_;
 };
 

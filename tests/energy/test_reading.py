@@ -25,6 +25,7 @@ class Meter:
     def __init__(self, problem: str | None) -> None:
         self.problem = problem
         self.lead_s = 0.0
+        self.sensor_tick_s = 0.0
 
     def start(self, *, lasts_s: float = 0.0) -> None: ...
 

@@ -46,6 +46,9 @@ class EnergyReading(BaseModel):
     passes: Annotated[float, Field(gt=0)] | None = None
     """Passes over the data from `begin_ns` to `end_ns`; `None` if the joules are those of the whole
     timed window."""
+    paused_s: Annotated[float, Field(ge=0)] = 0.0
+    """So long nothing ran within it, for the sake of a part-time sensor; its energy is in `joules`,
+    and its time in `window_s`."""
     detail: CounterDetail | None = None
     """How a GPU's counter was read."""
 
@@ -64,6 +67,8 @@ class EnergySource(Protocol):
 
     lead_s: float
     """How much longer than the energy's window the load has to go on."""
+    sensor_tick_s: float
+    """The tick of a sensor that looks a part of the time only; 0 where there is none."""
 
     def start(self, *, lasts_s: float = 0.0) -> None:
         """Open the window, in the thread that runs the load, which goes on for at least so long."""

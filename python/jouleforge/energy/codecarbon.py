@@ -30,6 +30,7 @@ class Source:
     """CodeCarbon's figures for processor, memory and GPUs, of this machine as a whole."""
 
     lead_s = 0.0
+    sensor_tick_s = 0.0
 
     def __init__(self) -> None:
         """Set up the tracker, which takes two seconds, and writes and sends nothing."""

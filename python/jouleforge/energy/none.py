@@ -9,6 +9,7 @@ class Source:
     """Measures the window's length, and no energy."""
 
     lead_s = 0.0
+    sensor_tick_s = 0.0
 
     def __init__(self, *, reason: str = "not asked for") -> None:
         """Give this reason with each reading."""

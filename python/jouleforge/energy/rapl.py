@@ -14,6 +14,7 @@ class Source:
 
     lead_s = 0.0
     """They advance every millisecond, so that no edge has to be waited for."""
+    sensor_tick_s = 0.0
 
     def __init__(self, *, sysfs: Path = Path("/sys")) -> None:
         """Open the counters; `problem` says why they cannot be read, if so."""
