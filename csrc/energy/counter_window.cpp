@@ -57,10 +57,7 @@ GpuReading CounterWindow::measure(const WindowPlan& plan, const std::stop_token&
     reading.reason = "E_WINDOW_CUT: the load ended before the window over the counter of " +
                      label_ + " was closed. Lengthen the measurement";
   }
-  if (!reading.reason.empty()) {
-    reading.joules.reset();
-    reading.end_ns = timeline_.now_ns();
-  }
+  if (!reading.reason.empty()) reading.end_ns = timeline_.now_ns();
   reading.tick = finder_.tick();
   return reading;
 }
@@ -118,12 +115,17 @@ void CounterWindow::count(const WindowPlan& plan, GpuReading& reading,
   follow(target_ns, watch, stop);
   const auto last = finder_.find(target_ns, latest_ns, stop);
   watch.look();
+  reading.reads = finder_.tick().reads - reads_before;
+  judge(first, last, watch, reading);
+}
+
+void CounterWindow::judge(const Edge& first, const Edge& last, const Watch& watch,
+                          GpuReading& reading) const {
   reading.begin_ns = first.at_ns();
   reading.end_ns = last.at_ns();
   reading.begin_bracket_ns = first.width_ns();
   reading.end_bracket_ns = last.width_ns();
   reading.tick = finder_.tick();
-  reading.reads = reading.tick.reads - reads_before;
   reading.facts = watch.facts();
   reading.reason = watch.doubt();
   if (reading.reason.empty()) reading.reason = watch.contradiction(power_w(first, last));

@@ -26,6 +26,7 @@ class CounterWindow {
   void settle(const WindowPlan& plan, GpuReading& reading, const std::stop_token& stop);
   void count(const WindowPlan& plan, GpuReading& reading, const std::stop_token& stop);
   void follow(std::int64_t until_ns, Watch& watch, const std::stop_token& stop);
+  void judge(const Edge& first, const Edge& last, const Watch& watch, GpuReading& reading) const;
 
   const NvmlDevice& device_;
   std::string label_;

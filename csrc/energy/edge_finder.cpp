@@ -202,12 +202,31 @@ std::optional<Edge> EdgeFinder::search(std::int64_t aim_ns, double margin_ns,
   return {};
 }
 
+void EdgeFinder::give_up(std::int64_t narrowest_ns) const {
+  if (narrowest_ns == 0) {
+    throw NvmlError("E_EDGE_LOST: no edge of the counter of " + label_ +
+                    " came where its ticks of " + ms(tick_.period_ns) +
+                    " foretold one. Free a core for the meter's thread, or lengthen the window");
+  }
+  throw NvmlError("E_EDGE_WIDE: an edge of the counter of " + label_ + " is known to " +
+                  ms(static_cast<double>(narrowest_ns)) + " only (limit " +
+                  ms(static_cast<double>(widest_ns())) +
+                  "): the meter's thread was held up. Free a core for it, or lengthen the window");
+}
+
 Edge EdgeFinder::find(std::int64_t earliest_ns, std::int64_t latest_ns,
                       const std::stop_token& stop) {
   auto margin = margin_ns();
-  auto aim_ns =
-      next_tick(std::max(earliest_ns, timeline_.now_ns() + static_cast<std::int64_t>(margin)));
+  const auto after_now = [this, &margin] {
+    return timeline_.now_ns() + static_cast<std::int64_t>(margin);
+  };
+  auto aim_ns = next_tick(std::max(earliest_ns, after_now()));
   std::int64_t narrowest_ns = 0;
+  if (aim_ns + static_cast<std::int64_t>(margin) > latest_ns) {
+    throw NvmlError("E_WINDOW_TOO_SHORT: the load is over before the counter of " + label_ +
+                    ", which ticks every " + ms(tick_.period_ns) +
+                    ", could be followed. Lengthen the measurement");
+  }
   while (aim_ns + static_cast<std::int64_t>(margin) <= latest_ns) {
     const auto edge = search(aim_ns, margin, stop);
     if (edge && edge->width_ns() <= widest_ns()) {
@@ -224,19 +243,10 @@ Edge EdgeFinder::find(std::int64_t earliest_ns, std::int64_t latest_ns,
       ++tick_.missed;
       margin = std::min(2 * margin, tick_.period_ns / 2);
     }
-    aim_ns = next_tick(std::max(aim_ns + static_cast<std::int64_t>(tick_.period_ns / 2),
-                                timeline_.now_ns() + static_cast<std::int64_t>(margin)));
+    const auto half_ns = static_cast<std::int64_t>(tick_.period_ns / 2);
+    aim_ns = next_tick(std::max(aim_ns + half_ns, after_now()));
   }
-  if (narrowest_ns != 0) {
-    throw NvmlError("E_EDGE_WIDE: an edge of the counter of " + label_ + " is known to " +
-                    ms(static_cast<double>(narrowest_ns)) + " only (limit " +
-                    ms(static_cast<double>(widest_ns())) +
-                    "): the meter's thread was held up. Free a core for it, or lengthen the "
-                    "window");
-  }
-  throw NvmlError("E_EDGE_LOST: no edge of the counter of " + label_ + " came where its ticks of " +
-                  ms(tick_.period_ns) +
-                  " foretold one. Free a core for the meter's thread, or lengthen the window");
+  give_up(narrowest_ns);
 }
 
 void EdgeFinder::follow(std::int64_t earliest_ns, const std::stop_token& stop) {

@@ -59,7 +59,8 @@ class EdgeFinder {
   void discover(const std::stop_token& stop);
 
   // The first edge after `earliest_ns` that is known well enough. Gives up when the next tick would
-  // come after `latest_ns`: E_EDGE_WIDE when edges were seen, but none well, E_EDGE_LOST when none.
+  // come after `latest_ns`: E_EDGE_WIDE when edges were seen, but none well, E_EDGE_LOST when none,
+  // and E_WINDOW_TOO_SHORT when there was no time to look for one.
   Edge find(std::int64_t earliest_ns, std::int64_t latest_ns, const std::stop_token& stop);
 
   // Reads once, half way between two ticks at or after `earliest_ns`: that the counter still
@@ -88,6 +89,7 @@ class EdgeFinder {
   void wait(std::int64_t at_ns, const std::stop_token& stop);
   std::optional<Edge> search(std::int64_t aim_ns, double margin_ns, const std::stop_token& stop);
   [[noreturn]] void blame(std::int64_t gap_ns, const std::stop_token& stop);
+  [[noreturn]] void give_up(std::int64_t narrowest_ns) const;
   std::vector<Edge> sweep(const std::stop_token& stop);
   void remember(const Edge& edge);
   [[nodiscard]] std::int64_t next_tick(std::int64_t earliest_ns) const;

@@ -190,6 +190,7 @@ void windows_that_are_too_short_or_cut_off() {
   {
     Scene scene;
     check(code(scene.measure(5s)) == "E_WINDOW_TOO_SHORT", "under two seconds are left");
+    check(code(scene.measure(1s)) == "E_WINDOW_TOO_SHORT", "nor is there time for the pre-roll");
   }
   {
     Scene scene;

@@ -1,38 +1,25 @@
 """NVML's source against a fake library of two GPUs, which the C++ tests use too."""
 
 import ctypes
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from jouleforge import cuda
 from jouleforge.energy import EnergyReading, nvml, nvml_power
 from jouleforge.gpu_source import GpuSource
 
-FAKE = Path(__file__).parents[1] / "cpp" / "fake_nvml.cpp"
 NOT_SUPPORTED = 3
 TICK_NS = 20_000_000
 LASTS_S = 3.5
 SHORTEST_S = 0.4
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("c++")
-    if compiler is None:
-        pytest.skip("no C++ compiler to build the fake NVML with")
-    path = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
-    command = [compiler, "-std=c++20", "-shared", "-fPIC", "-o", str(path), str(FAKE)]
-    subprocess.run(command, check=True)
-    return path
-
-
 @pytest.fixture
-def fake(built: Path) -> Iterator[ctypes.CDLL]:
-    library = ctypes.CDLL(str(built))
+def fake(nvml_library: Path) -> Iterator[ctypes.CDLL]:
+    library = ctypes.CDLL(str(nvml_library))
     library.fake_set_steady.argtypes = [ctypes.c_uint, ctypes.c_double, ctypes.c_longlong]
     library.fake_restore()
     for gpu, watts in enumerate((250.0, 100.0)):
@@ -41,8 +28,8 @@ def fake(built: Path) -> Iterator[ctypes.CDLL]:
     library.fake_restore()
 
 
-def source(built: Path) -> nvml.Source:
-    return nvml.Source(library=str(built), shortest_s=SHORTEST_S)
+def source(nvml_library: Path) -> nvml.Source:
+    return nvml.Source(library=str(nvml_library), shortest_s=SHORTEST_S)
 
 
 def window(source: GpuSource, *, lasts_s: float = LASTS_S) -> list[EnergyReading]:
@@ -53,8 +40,8 @@ def window(source: GpuSource, *, lasts_s: float = LASTS_S) -> list[EnergyReading
 
 
 @pytest.mark.usefixtures("fake")
-def test_each_gpu_gives_the_power_of_its_load(built: Path) -> None:
-    meter = source(built)
+def test_each_gpu_gives_the_power_of_its_load(nvml_library: Path) -> None:
+    meter = source(nvml_library)
     assert meter.problem is None
     readings = window(meter)
     assert [reading.device for reading in readings] == [
@@ -87,9 +74,11 @@ def test_a_missing_driver_is_one_reading_with_the_reason() -> None:
     assert meter.problem == reading.reason
 
 
-def test_a_gpu_without_a_counter_does_not_hide_the_other(built: Path, fake: ctypes.CDLL) -> None:
+def test_a_gpu_without_a_counter_does_not_hide_the_other(
+    nvml_library: Path, fake: ctypes.CDLL
+) -> None:
     fake.fake_set_energy_status(0, NOT_SUPPORTED)
-    meter = source(built)
+    meter = source(nvml_library)
     assert meter.problem is None
     first, second = window(meter, lasts_s=0)
     assert first.reason is not None
@@ -97,24 +86,24 @@ def test_a_gpu_without_a_counter_does_not_hide_the_other(built: Path, fake: ctyp
     assert second.detail is not None
 
 
-def test_gpus_that_all_lack_a_counter_are_a_problem(built: Path, fake: ctypes.CDLL) -> None:
+def test_gpus_that_all_lack_a_counter_are_a_problem(nvml_library: Path, fake: ctypes.CDLL) -> None:
     for gpu in range(2):
         fake.fake_set_energy_status(gpu, NOT_SUPPORTED)
-    problem = source(built).problem
+    problem = source(nvml_library).problem
     assert problem is not None
     assert "E_NVML_ENERGY_UNSUPPORTED" in problem
 
 
-def test_a_gpu_cut_into_instances_gives_no_joules(built: Path, fake: ctypes.CDLL) -> None:
+def test_a_gpu_cut_into_instances_gives_no_joules(nvml_library: Path, fake: ctypes.CDLL) -> None:
     fake.fake_set_mig(0, 1)
-    first, _ = window(source(built), lasts_s=0)
+    first, _ = window(source(nvml_library), lasts_s=0)
     assert first.reason is not None
     assert first.reason.startswith("E_MIG")
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_load_that_ends_early_gives_no_joules(built: Path) -> None:
-    meter = source(built)
+def test_a_load_that_ends_early_gives_no_joules(nvml_library: Path) -> None:
+    meter = source(nvml_library)
     meter.start(lasts_s=3600)
     for reading in meter.stop():
         assert reading.joules is None
@@ -123,9 +112,9 @@ def test_a_load_that_ends_early_gives_no_joules(built: Path) -> None:
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_source_dropped_within_its_window_leaves_no_thread(built: Path) -> None:
+def test_a_source_dropped_within_its_window_leaves_no_thread(nvml_library: Path) -> None:
     before = len(list(Path("/proc/self/task").iterdir()))
-    meter = source(built)
+    meter = source(nvml_library)
     meter.start(lasts_s=3600)
     assert len(list(Path("/proc/self/task").iterdir())) == before + 2
     del meter
@@ -133,8 +122,8 @@ def test_a_source_dropped_within_its_window_leaves_no_thread(built: Path) -> Non
 
 
 @pytest.mark.usefixtures("fake")
-def test_sampled_power_is_a_class_of_its_own(built: Path) -> None:
-    meter = nvml_power.Source(library=str(built), shortest_s=SHORTEST_S)
+def test_sampled_power_is_a_class_of_its_own(nvml_library: Path) -> None:
+    meter = nvml_power.Source(library=str(nvml_library), shortest_s=SHORTEST_S)
     assert meter.problem is None
     readings = window(meter, lasts_s=3.0)
     for reading, watts in zip(readings, (250.0, 100.0), strict=True):
@@ -144,9 +133,20 @@ def test_sampled_power_is_a_class_of_its_own(built: Path) -> None:
         assert reading.joules / reading.window_s == pytest.approx(watts, rel=0.01)
 
 
-def test_a_gpu_that_does_not_tell_its_power_is_a_problem(built: Path, fake: ctypes.CDLL) -> None:
+def test_a_gpu_that_does_not_tell_its_power_is_a_problem(
+    nvml_library: Path, fake: ctypes.CDLL
+) -> None:
     for gpu in range(2):
         fake.fake_set_power_status(gpu, NOT_SUPPORTED)
-    problem = nvml_power.Source(library=str(built)).problem
+    problem = nvml_power.Source(library=str(nvml_library)).problem
     assert problem is not None
     assert problem.startswith("E_NVML_POWER_UNSUPPORTED")
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_gpu_that_cuda_counts_first_is_measured_alone(
+    nvml_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda, "uuid", lambda: "GPU-bbbb")
+    (reading,) = window(source(nvml_library), lasts_s=0)
+    assert reading.device == "Fake GPU (GPU-bbbb)"
