@@ -1,4 +1,5 @@
 // CounterMeter, PowerMeter and their readings.
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <chrono>
@@ -19,12 +20,15 @@ std::chrono::nanoseconds to_ns(double seconds) {
 
 template <typename Meter>
 void start(Meter& meter, double lasts_s, double pre_roll_s, double longest_pre_roll_s,
-           double shortest_s, bool part_time, std::optional<int> cpu) {
+           double shortest_s, bool part_time, double edge_every_s, double read_every_s,
+           std::optional<int> cpu) {
   meter.start({.lasts = to_ns(lasts_s),
                .pre_roll = to_ns(pre_roll_s),
                .longest_pre_roll = to_ns(longest_pre_roll_s),
                .shortest = to_ns(shortest_s),
-               .part_time = part_time},
+               .part_time = part_time,
+               .edge_every = to_ns(edge_every_s),
+               .read_every = to_ns(read_every_s)},
               cpu);
 }
 
@@ -33,6 +37,18 @@ template <double Tick::* value_ns>
 std::optional<double> tick_s(const GpuReading& reading) {
   if (reading.tick.period_ns <= 0) return {};
   return reading.tick.*value_ns * 1e-9;
+}
+
+// Rows of: the instant [ns], the energy until then [mJ].
+py::array_t<std::int64_t> edges(const GpuReading& reading) {
+  py::array_t<std::int64_t> table({static_cast<py::ssize_t>(reading.edges.size()), py::ssize_t{2}});
+  auto cells = table.mutable_unchecked<2>();
+  for (py::ssize_t i = 0; i < cells.shape(0); ++i) {
+    const auto& edge = reading.edges[static_cast<std::size_t>(i)];
+    cells(i, 0) = edge.at_ns();
+    cells(i, 1) = static_cast<std::int64_t>(edge.energy_mj);
+  }
+  return table;
 }
 
 template <typename Meter>
@@ -44,7 +60,8 @@ void bind_meter(py::module_& module, const char* name) {
       .def_property_readonly("device", &Meter::device, py::return_value_policy::reference_internal)
       .def("start", &start<Meter>, py::kw_only(), py::arg("lasts_s"), py::arg("pre_roll_s") = 2.0,
            py::arg("longest_pre_roll_s") = 10.0, py::arg("shortest_s") = 2.0,
-           py::arg("part_time") = false, py::arg("cpu") = py::none(),
+           py::arg("part_time") = false, py::arg("edge_every_s") = 0.0,
+           py::arg("read_every_s") = 0.0, py::arg("cpu") = py::none(),
            py::call_guard<py::gil_scoped_release>())
       .def("stop", &Meter::stop, py::call_guard<py::gil_scoped_release>());
 }
@@ -74,6 +91,7 @@ void bind_gpu_meter(py::module_& module) {
       .def_readonly("begin_bracket_ns", &GpuReading::begin_bracket_ns)
       .def_readonly("end_bracket_ns", &GpuReading::end_bracket_ns)
       .def_readonly("reads", &GpuReading::reads)
+      .def_property_readonly("edges", &edges)
       .def_readonly("drift_per_s", &GpuReading::drift_per_s)
       .def_readonly("facts", &GpuReading::facts);
   bind_meter<CounterMeter>(module, "CounterMeter");

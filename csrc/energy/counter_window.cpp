@@ -112,8 +112,10 @@ void CounterWindow::count(const WindowPlan& plan, GpuReading& reading,
                      " need " + seconds(needed_ns) + ". Lengthen the measurement";
     return;
   }
-  follow(target_ns, watch, stop);
+  reading.edges.push_back(first);
+  follow(plan, target_ns, watch, reading.edges, stop);
   const auto last = finder_.find(target_ns, latest_ns, stop);
+  reading.edges.push_back(last);
   watch.look();
   reading.reads = finder_.tick().reads - reads_before;
   judge(first, last, watch, reading);
@@ -141,14 +143,21 @@ void CounterWindow::judge(const Edge& first, const Edge& last, const Watch& watc
   reading.uncertainty = uncertainty(reading);
 }
 
-// One read and one look a second, and an edge whenever the next could not be foretold otherwise.
-void CounterWindow::follow(std::int64_t until_ns, Watch& watch, const std::stop_token& stop) {
-  auto edge_ns = timeline_.now_ns();
-  for (auto next_ns = edge_ns + kFollowNs; next_ns < until_ns - kFollowNs / 2;
-       next_ns += kFollowNs) {
-    const auto known_until_ns = edge_ns + static_cast<std::int64_t>(finder_.horizon_ns());
-    if (known_until_ns < until_ns && next_ns + kFollowNs > known_until_ns) {
-      edge_ns = finder_.find(next_ns, until_ns, stop).at_ns();
+// One read and one look a second, and an edge whenever the next could not be foretold otherwise, or
+// the plan asks for one.
+void CounterWindow::follow(const WindowPlan& plan, std::int64_t until_ns, Watch& watch,
+                           std::vector<Edge>& edges, const std::stop_token& stop) {
+  const auto all = plan.edge_every.count() > 0;
+  const auto step_ns = all ? plan.edge_every.count() : kFollowNs;
+  const auto begin_ns = edges.back().at_ns();
+  for (auto next_ns = begin_ns + step_ns; next_ns < until_ns - step_ns / 2; next_ns += step_ns) {
+    if (plan.read_every.count() > 0) {
+      finder_.read_often(next_ns - finder_.search_ns(), plan.read_every.count(), stop);
+    }
+    const auto known_until_ns =
+        edges.back().at_ns() + static_cast<std::int64_t>(finder_.horizon_ns());
+    if (all || (known_until_ns < until_ns && next_ns + step_ns > known_until_ns)) {
+      edges.push_back(finder_.find(next_ns, until_ns, stop));
     } else {
       finder_.follow(next_ns, stop);
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "energy/edge_finder.h"
 #include "energy/gpu_reading.h"
@@ -25,7 +26,8 @@ class CounterWindow {
  private:
   void settle(const WindowPlan& plan, GpuReading& reading, const std::stop_token& stop);
   void count(const WindowPlan& plan, GpuReading& reading, const std::stop_token& stop);
-  void follow(std::int64_t until_ns, Watch& watch, const std::stop_token& stop);
+  void follow(const WindowPlan& plan, std::int64_t until_ns, Watch& watch, std::vector<Edge>& edges,
+              const std::stop_token& stop);
   void judge(const Edge& first, const Edge& last, const Watch& watch, GpuReading& reading) const;
 
   const NvmlDevice& device_;

@@ -255,6 +255,14 @@ void EdgeFinder::follow(std::int64_t earliest_ns, const std::stop_token& stop) {
   (void)read();
 }
 
+void EdgeFinder::read_often(std::int64_t until_ns, std::int64_t gap_ns,
+                            const std::stop_token& stop) {
+  for (auto at_ns = timeline_.now_ns() + gap_ns; at_ns < until_ns; at_ns += gap_ns) {
+    wait(at_ns, stop);
+    (void)read();
+  }
+}
+
 // The period is that between the outermost edges; how far the others lie off it is the jitter.
 void EdgeFinder::remember(const Edge& edge) {
   known_.push_back(edge);

@@ -67,6 +67,9 @@ class EdgeFinder {
   // counts.
   void follow(std::int64_t earliest_ns, const std::stop_token& stop);
 
+  // Reads so far apart until then: that a counter does not mind.
+  void read_often(std::int64_t until_ns, std::int64_t gap_ns, const std::stop_token& stop);
+
   // How far ahead edges can be foretold to within the search's own margin.
   [[nodiscard]] double horizon_ns() const;
 

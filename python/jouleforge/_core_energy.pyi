@@ -3,6 +3,9 @@
 import os
 from typing import Literal, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from jouleforge._core import Trace
 
 class NvmlError(RuntimeError):
@@ -218,6 +221,10 @@ class GpuReading(EnergyWindow):
         """Reads within the window."""
 
     @property
+    def edges(self) -> NDArray[np.int64]:
+        """Edges from its begin to its end, shape (edges, 2): the instant [ns], the energy [mJ]."""
+
+    @property
     def drift_per_s(self) -> float:
         """Relative change of the power when the window was opened; 0 if it was steady."""
 
@@ -248,6 +255,8 @@ class CounterMeter:
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
         part_time: bool = False,
+        edge_every_s: float = 0.0,
+        read_every_s: float = 0.0,
         cpu: int | None = None,
     ) -> None:
         """Open a window in the load that goes on from now; one that is open is given up.
@@ -260,6 +269,8 @@ class CounterMeter:
             shortest_s: A window that would be shorter, or under 20 ticks, is refused.
             part_time: The counter's sensor looks a part of the time only: the window has to be of
                 half a minute.
+            edge_every_s: Also look for an edge each time so long has passed, and
+            read_every_s: read so often in between: for the examination of a counter.
             cpu: The core on which the thread stays.
         """
 
@@ -289,6 +300,8 @@ class PowerMeter:
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
         part_time: bool = False,
+        edge_every_s: float = 0.0,
+        read_every_s: float = 0.0,
         cpu: int | None = None,
     ) -> None:
         """Open a window, as CounterMeter.start; the power is not waited for to settle."""

@@ -30,6 +30,8 @@ class CounterDetail(BaseModel):
     """Changes that did not come when waited for; nothing is lost, since the counter adds up."""
     part_time: bool
     """The sensor was found to look a part of each tick only."""
+    checked_at: str | None
+    """When the meter was examined on this board with this driver; `None` if it was not."""
     brackets_s: tuple[float, float]
     """Between which two reads the window's first and last instant lie."""
     drift_per_s: float

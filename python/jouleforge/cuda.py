@@ -35,6 +35,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuMemFree_v2": (c_uint64,),
     "cuMemcpyHtoDAsync_v2": (c_uint64, c_void_p, c_size_t, c_void_p),
     "cuMemcpyDtoHAsync_v2": (c_void_p, c_uint64, c_size_t, c_void_p),
+    "cuMemcpyDtoDAsync_v2": (c_uint64, c_uint64, c_size_t, c_void_p),
     "cuStreamCreate": (POINTER(c_void_p), c_uint),
     "cuStreamDestroy_v2": (c_void_p,),
     "cuStreamSynchronize": (c_void_p,),
@@ -226,6 +227,11 @@ class Stream:
             array.nbytes,
             self.handle,
         )
+
+    def copy_within(self, target: Memory, source: Memory) -> None:
+        """Queue a copy of the smaller one's size from one place on the GPU to another."""
+        size = min(target.size, source.size)
+        self._driver("cuMemcpyDtoDAsync_v2", target.address, source.address, size, self.handle)
 
     def synchronize(self) -> None:
         """Wait for all that was queued."""

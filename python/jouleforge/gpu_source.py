@@ -1,5 +1,6 @@
 """What the energy sources of NVIDIA GPUs have in common: which GPUs, and their meters' threads."""
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from jouleforge import cuda
@@ -15,8 +16,23 @@ from jouleforge._core import (
 from jouleforge.counter import CounterDetail
 from jouleforge.energy import EnergyReading
 from jouleforge.errors import JouleforgeError
+from jouleforge.meter_check import MeterCheck, load_check
 
 Meter = CounterMeter | PowerMeter
+
+
+@dataclass(frozen=True, slots=True)
+class _Metered:
+    """A GPU's meter, what its examination found, and why it cannot be used, if so."""
+
+    meter: Meter
+    check: MeterCheck | None
+    problem: str | None
+
+    @property
+    def sensor_tick_s(self) -> float:
+        """The tick of a sensor that looks a part of it only, as far as is known; else 0."""
+        return self.check.tick_s if self.check and self.check.part_time else 0.0
 
 
 class GpuSource:
@@ -32,30 +48,26 @@ class GpuSource:
         *,
         library: str = "libnvidia-ml.so.1",
         shortest_s: float = 2.0,
-        part_time_tick_s: float | None = None,
     ) -> None:
         """Open the GPUs; `problem` says why none of them can be measured, if so.
 
         Args:
             library: The driver's library.
             shortest_s: Windows that would be shorter are refused.
-            part_time_tick_s: The tick of the GPU's sensor, if it was found to look a part of each
-                only. Windows are then of half a minute, and batches that keep pace with it are
-                interrupted.
         """
-        self._meters: list[tuple[Meter, str | None]] = []
+        self._meters: list[_Metered] = []
         self._core: SparedCore | None = None
         self._shortest_s = shortest_s
-        self._part_time = part_time_tick_s is not None
-        self.sensor_tick_s = part_time_tick_s or 0.0
+        self.sensor_tick_s = 0.0
         self.problem: str | None = None
         try:
             meters = [self.meter(device, library=library) for device in _devices(library)]
         except NvmlError as error:
             self.problem = str(error)
             return
-        self._meters = [(meter, self._find_problem(meter.device)) for meter in meters]
-        problems = [problem for _, problem in self._meters if problem is not None]
+        self._meters = [self._examined(meter) for meter in meters]
+        self.sensor_tick_s = max((one.sensor_tick_s for one in self._meters), default=0.0)
+        problems = [one.problem for one in self._meters if one.problem is not None]
         if not self._meters:
             self.problem = "E_NVML: the driver shows no GPU"
         elif len(problems) == len(self._meters):
@@ -75,12 +87,12 @@ class GpuSource:
         Until `stop` that thread leaves one core to the meters'.
         """
         self._core = SparedCore()
-        for meter, problem in self._meters:
-            if problem is None:
-                meter.start(
+        for one in self._meters:
+            if one.problem is None:
+                one.meter.start(
                     lasts_s=lasts_s,
                     shortest_s=self._shortest_s,
-                    part_time=self._part_time,
+                    part_time=one.sensor_tick_s > 0,
                     cpu=self._core.cpu,
                 )
 
@@ -88,13 +100,20 @@ class GpuSource:
         """Close the window, and return one reading for each GPU."""
         cpu = self._core.cpu if self._core else None
         readings = [
-            self._reading(meter, cpu)
-            if problem is None
-            else self._unavailable(_label(meter.device), problem)
-            for meter, problem in self._meters
+            self._reading(one, cpu)
+            if one.problem is None
+            else self._unavailable(_label(one.meter.device), one.problem)
+            for one in self._meters
         ]
         self._core = None
         return readings or [self._unavailable("gpu", self.problem)]
+
+    def _examined(self, meter: Meter) -> "_Metered":
+        check = load_check(meter.device)
+        problem = self._find_problem(meter.device)
+        if check and check.faults and self.energy_class == "counter":
+            problem = problem or check.faults[0]
+        return _Metered(meter, check, problem)
 
     def _find_problem(self, device: NvmlDevice) -> str | None:
         try:
@@ -108,11 +127,11 @@ class GpuSource:
             return str(error)
         return None
 
-    def _reading(self, meter: Meter, cpu: int | None) -> EnergyReading:
-        found = meter.stop()
+    def _reading(self, one: "_Metered", cpu: int | None) -> EnergyReading:
+        found = one.meter.stop()
         return EnergyReading(
             source=self.name,
-            device=_label(meter.device),
+            device=_label(one.meter.device),
             scope="gpu_board",
             energy_class="unavailable" if found.joules is None else self.energy_class,
             joules=found.joules,
@@ -121,7 +140,7 @@ class GpuSource:
             begin_ns=found.begin_ns,
             end_ns=found.end_ns,
             uncertainty=None if found.joules is None else found.uncertainty,
-            detail=_detail(meter.device, found, part_time=self._part_time, cpu=cpu),
+            detail=_detail(one, found, cpu),
         )
 
     def _unavailable(self, device: str, reason: str | None) -> EnergyReading:
@@ -154,9 +173,8 @@ def _label(device: NvmlDevice) -> str:
     return f"{device.name} ({device.uuid})"
 
 
-def _detail(
-    device: NvmlDevice, found: GpuReading, *, part_time: bool, cpu: int | None
-) -> CounterDetail:
+def _detail(one: _Metered, found: GpuReading, cpu: int | None) -> CounterDetail:
+    device = one.meter.device
     facts = found.facts
     return CounterDetail(
         uuid=device.uuid,
@@ -169,7 +187,8 @@ def _detail(
         read_s=found.read_s,
         reads=found.reads,
         missed_ticks=found.missed_ticks,
-        part_time=part_time,
+        part_time=one.sensor_tick_s > 0,
+        checked_at=one.check.checked_at if one.check else None,
         brackets_s=(found.begin_bracket_ns / 1e9, found.end_bracket_ns / 1e9),
         drift_per_s=found.drift_per_s,
         power_limit_w=None if facts.power_limit_mw is None else facts.power_limit_mw / 1e3,

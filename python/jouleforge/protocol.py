@@ -240,6 +240,7 @@ def _caveats(
     here: Environment,
 ) -> list[Caveat]:
     readings = window.readings
+    counted = [reading for reading in readings if reading.joules]
     classes = {reading.energy_class for reading in readings}
     built_on = engine.manifest.built_on
     tests = {
@@ -247,7 +248,8 @@ def _caveats(
         Caveat.ENERGY_UNAVAILABLE: classes == {"unavailable"},
         Caveat.ENERGY_ESTIMATED: "estimated" in classes,
         Caveat.ENERGY_INTEGRATED: "integrated" in classes,
-        Caveat.METER_UNCHECKED: any(one.joules and one.scope == "gpu_board" for one in readings),
+        Caveat.METER_UNCHECKED: any(one.detail and not one.detail.checked_at for one in counted),
+        Caveat.SENSOR_GAIN: any(one.detail for one in counted),
         Caveat.POWER_CAPPED: any(one.detail and one.detail.power_capped for one in readings),
         Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"
         and any(one.scope == "gpu_board" and one.joules for one in readings),

@@ -192,6 +192,13 @@ extern "C" {
   if (status != 0) return status;
   return enqueue(stream, [=] { std::memcpy(host, as_pointer(device), bytes); });
 }
+[[gnu::visibility("default")]] int cuMemcpyDtoDAsync_v2(unsigned long long target,
+                                                        unsigned long long source,
+                                                        std::size_t bytes, void* stream) {
+  const int status = enter("cuMemcpyDtoDAsync_v2");
+  if (status != 0) return status;
+  return enqueue(stream, [=] { std::memcpy(as_pointer(target), as_pointer(source), bytes); });
+}
 [[gnu::visibility("default")]] int cuStreamBeginCapture_v2(void* stream, int) {
   const int status = enter("cuStreamBeginCapture_v2");
   if (status != 0) return status;

@@ -83,6 +83,25 @@ void the_tick_found_by_one_window_serves_the_next() {
   check(error(second) < 1e-3, "and the second is right as well");
 }
 
+void an_examination_sees_every_edge_it_asks_for() {
+  Scene scene;
+  const NvmlDevice device(0U, kFake);
+  CounterWindow window(device, scene.time);
+  const auto reading = window.measure(
+      {.lasts = std::chrono::nanoseconds(kLasts), .edge_every = 500ms, .read_every = 5ms}, {});
+  check(code(reading).empty() && error(reading) < 1e-3, "it is a window all the same");
+  check(reading.edges.size() > 10, "with an edge each half second");
+  check(reading.reads > 100 * static_cast<std::size_t>(reading.seconds()), "read all the time");
+  for (std::size_t i = 1; i < reading.edges.size(); ++i) {
+    const auto& before = reading.edges[i - 1];
+    const auto& edge = reading.edges[i];
+    const auto truth = kControls.get<double, unsigned, std::int64_t, std::int64_t>(
+        "fake_truth", 0U, before.at_ns(), edge.at_ns());
+    const auto joules = static_cast<double>(edge.energy_mj - before.energy_mj) * 1e-3;
+    check(std::abs(joules / truth - 1) < 0.005, "each of them well seen");
+  }
+}
+
 // The code of a window into which `put` has put a fault.
 std::string code_after(const std::function<void(Scene&)>& put) {
   Scene scene;
@@ -219,6 +238,7 @@ void devices_are_told_apart_by_uuid() {
 int main() {
   a_sound_window_says_all_about_itself();
   the_tick_found_by_one_window_serves_the_next();
+  an_examination_sees_every_edge_it_asks_for();
   faults_of_the_counter();
   a_counter_that_contradicts_the_power_is_refused();
   faults_of_the_gpu();
