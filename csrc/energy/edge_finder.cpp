@@ -105,7 +105,6 @@ std::vector<Edge> EdgeFinder::sweep(const std::stop_token& stop) {
     ++reads;
     if (now.energy_mj != old.energy_mj) {
       ++changes;
-      // The counter's first change is no edge to count from: the reads before it were too few.
       edges.push_back({old.begin_ns, now.end_ns, now.energy_mj});
     }
     old = now;
