@@ -5,7 +5,9 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
+#include "aliasing.h"
 #include "clock.h"
 
 namespace jouleforge {
@@ -71,14 +73,38 @@ std::size_t passes_to_reserve(const Schedule& schedule, const Warmup& warmup) {
   return std::max(schedule.min_passes, bounded / schedule.order.size() + 1);
 }
 
+constexpr std::chrono::nanoseconds kPauseEvery = std::chrono::seconds(1);
+
+// How long the pauses are; 0 where batches as long as in the warm-up need none.
+std::chrono::nanoseconds pause_length(const Schedule& schedule, const Warmup& warmup) {
+  if (schedule.sensor_tick.count() == 0) return {};
+  const auto run_ns = static_cast<double>(warmup.elapsed_ns) / static_cast<double>(warmup.runs);
+  const auto tick_ns = static_cast<double>(schedule.sensor_tick.count());
+  const auto needed =
+      nearly_beats_with(tick_ns, run_ns, static_cast<double>(schedule.duration.count()));
+  return needed ? schedule.sensor_tick / 4 : std::chrono::nanoseconds{};
+}
+
+// Between two runs, once a second. Takes no memory: what was reserved is enough for the schedule.
+void pause_if_due(std::chrono::nanoseconds length, std::size_t done, std::int64_t now,
+                  std::int64_t& next, Trace& trace) {
+  if (now < next || trace.pauses.size() == trace.pauses.capacity()) return;
+  std::this_thread::sleep_for(length);
+  trace.pauses.push_back({.before = done, .begin_ns = now, .end_ns = now_ns()});
+  // A second after the pause's end: were pauses themselves a whole number of ticks apart, the
+  // sensor would see each of them or none.
+  next = trace.pauses.back().end_ns + kPauseEvery.count();
+}
+
 void time_passes(Runner& runner, const Schedule& schedule, const std::atomic<bool>& stop,
-                 Trace& trace) {
+                 std::chrono::nanoseconds pause, Trace& trace) {
   auto* const stamps = trace.stamps_ns.data();
   const auto room = trace.stamps_ns.size() - 1;
   const auto pass = schedule.order.size();
   std::size_t done = 0;
   stamps[0] = now_ns();
   const auto enough = stamps[0] + schedule.duration.count();
+  auto next_pause = stamps[0] + kPauseEvery.count();
   while (true) {
     for (const auto batch : schedule.order) {
       runner.run(batch);
@@ -88,6 +114,7 @@ void time_passes(Runner& runner, const Schedule& schedule, const std::atomic<boo
         trace.stamps_ns.resize(done + 1);
         return;
       }
+      if (pause.count() > 0) pause_if_due(pause, done, stamps[done], next_pause, trace);
     }
     ++trace.passes;
     if (trace.passes >= schedule.min_passes && stamps[done] >= enough) break;
@@ -113,8 +140,12 @@ Trace run_closed_loop(Runner& runner, const Schedule& schedule, const std::atomi
   }
   // Sized, not only reserved: the timed loop then meets no page for the first time.
   trace.stamps_ns.resize(passes_to_reserve(schedule, warmup) * schedule.order.size() + 1);
+  const auto pause = pause_length(schedule, warmup);
+  if (pause.count() > 0) {
+    trace.pauses.reserve(static_cast<std::size_t>(4 * (schedule.duration / kPauseEvery)) + 64);
+  }
   if (on_warm) on_warm();
-  time_passes(runner, schedule, stop, trace);
+  time_passes(runner, schedule, stop, pause, trace);
   trace.stamps_ns.shrink_to_fit();
   return trace;
 }

@@ -17,6 +17,18 @@ struct Schedule {
   std::chrono::nanoseconds warmup{0};    // the warm-up lasts this long, and at least one pass
   std::chrono::nanoseconds duration{0};  // the timed loop lasts this long, in whole passes
   std::size_t min_passes = 1;            // and at least this many of them
+  // The tick of a power sensor that looks a part of the time only; 0 where there is none. Batches
+  // that keep pace with it are interrupted once a second, for a quarter of a tick: it then sees all
+  // their parts alike. Random pauses would not cover them so evenly.
+  std::chrono::nanoseconds sensor_tick{0};
+};
+
+// Nothing ran from the end of one run, which is `begin_ns`, to the begin of the next, which is the
+// `before`-th of the timed ones.
+struct Pause {
+  std::size_t before = 0;
+  std::int64_t begin_ns = 0;
+  std::int64_t end_ns = 0;
 };
 
 enum class LoopEnd {
@@ -28,6 +40,7 @@ enum class LoopEnd {
 struct Trace {
   // [ns] on CLOCK_MONOTONIC. stamps_ns[i] to stamps_ns[i + 1] spans the i-th timed run.
   std::vector<std::int64_t> stamps_ns;
+  std::vector<Pause> pauses;    // in order; a run that follows one spans it too
   std::size_t passes = 0;       // whole passes timed
   std::size_t warmup_runs = 0;  // runs before the first stamp
   LoopEnd end = LoopEnd::kSchedule;

@@ -92,17 +92,27 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("JOULEFORGE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-@pytest.fixture(scope="session")
-def cuda_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fake CUDA driver, which the C++ tests use too."""
+def build_fake(source: str, path: Path) -> Path:
+    """Build a driver's stand-in, which the C++ tests use too."""
     compiler = shutil.which("c++")
     if compiler is None:
-        pytest.skip("no C++ compiler to build the fake CUDA driver with")
-    path = tmp_path_factory.mktemp("cuda") / "libcuda.so.1"
-    source = Path(__file__).parent / "cpp" / "fake_cuda.cpp"
-    command = [compiler, "-std=c++20", "-shared", "-fPIC", "-o", str(path), str(source)]
+        pytest.skip(f"no C++ compiler to build {source} with")
+    file = Path(__file__).parent / "cpp" / source
+    command = [compiler, "-std=c++20", "-shared", "-fPIC", "-o", str(path), str(file)]
     subprocess.run(command, check=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def cuda_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fake CUDA driver."""
+    return build_fake("fake_cuda.cpp", tmp_path_factory.mktemp("cuda") / "libcuda.so.1")
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fake NVML of two GPUs."""
+    return build_fake("fake_nvml.cpp", tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 from tasks import write_task
 from typer.testing import CliRunner, Result
 
+from jouleforge import cuda
 from jouleforge.cli import app
 from jouleforge.engine import Engine
 from jouleforge.measurement import read_measurements
@@ -59,6 +60,12 @@ def test_doctor_names_what_is_there() -> None:
     done = call("doctor")
     assert done.exit_code == 0
     assert "onnxruntime" in done.output
+
+
+def test_doctor_needs_a_gpu_to_examine_its_meter() -> None:
+    if cuda.problem() is None:
+        pytest.skip("there is a GPU here")
+    assert call("doctor", "--meter").exit_code == 3
 
 
 def test_convert_says_how_alike_the_answers_are(

@@ -22,6 +22,21 @@ def test_gpu_says_what_it_is(driver: FakeDriver) -> None:
     assert "Fake GPU (compute capability 9.0" in str(found)
 
 
+def test_the_first_gpu_has_the_uuid_that_nvml_knows_it_by(driver: FakeDriver) -> None:
+    assert cuda.uuid(driver.path) == "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
+
+
+def test_memory_is_copied_within_the_gpu(driver: FakeDriver) -> None:
+    device = cuda.Device(driver.path)
+    stream, first, second = device.stream(), device.allocate(24), device.allocate(24)
+    sent, received = np.array([1, 2, 3]), np.zeros(3, np.int64)
+    stream.copy_in(first, sent)
+    stream.copy_within(second, first)
+    stream.copy_out(received, second)
+    stream.synchronize()
+    np.testing.assert_array_equal(sent, received)
+
+
 def test_missing_driver_is_one_reason() -> None:
     assert "libnothing.so.1" in (cuda.problem("libnothing.so.1") or "")
     with pytest.raises(MissingError, match=r"^unavailable: no CUDA driver: libnothing.so.1"):

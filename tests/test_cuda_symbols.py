@@ -30,6 +30,7 @@ CTYPES = {
     "const char **": POINTER(c_char_p),
     "int *": POINTER(c_int),
     "CUdevice *": POINTER(c_int),
+    "CUuuid *": c_char_p,
     "CUdeviceptr *": POINTER(c_uint64),
     **dict.fromkeys(HANDLES, c_void_p),
     **{f"{handle} *": POINTER(c_void_p) for handle in HANDLES},

@@ -1,5 +1,6 @@
 """Measuring a tiny engine for real: answers, counts and caveats come from the timed run."""
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 from tasks import write_task
 
-from jouleforge import protocol, runners
+from jouleforge import energy, protocol, runners
 from jouleforge._core import CallableRunner, Runner
 from jouleforge.caveats import Caveat
+from jouleforge.energy import nvml
 from jouleforge.engine import Engine
 from jouleforge.errors import GateError, InputError
 from jouleforge.measurement import Measurement, Schedule, WorkloadSpec
@@ -73,6 +75,31 @@ def test_missing_energy_is_null_with_a_reason(make_engine: MakeEngine, task: str
     assert [reading.joules for reading in row.energy] == [None]
     assert row.energy[0].reason
     assert Caveat.ENERGY_UNAVAILABLE in row.caveats
+
+
+def test_a_gpus_joules_are_those_of_a_window_within_the_loop(
+    make_engine: MakeEngine, task: str, nvml_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = ctypes.CDLL(str(nvml_library))
+    fake.fake_set_steady.argtypes = [ctypes.c_uint, ctypes.c_double, ctypes.c_longlong]
+    fake.fake_restore()
+    for gpu in range(2):
+        fake.fake_set_steady(gpu, 250.0, 20_000_000)
+    meter = nvml.Source(library=str(nvml_library), shortest_s=0.4)
+    monkeypatch.setattr(energy, "open_source", lambda _, **__: meter)
+    row = run(make_engine("bert", target="ort"), task)
+    assert len(row.energy) == 2
+    for reading in row.energy:
+        assert reading.detail is not None
+        if reading.joules is None:  # on a machine too busy for an edge, or for its batch
+            assert (reading.reason or "").startswith(("E_EDGE", "E_BATCH"))
+            continue
+        assert reading.passes is not None
+        assert reading.window_s is not None
+        assert 0 < reading.passes < row.timing.passes
+        assert reading.window_s < row.timing.wall_s
+        assert reading.joules == pytest.approx(250 * reading.window_s, rel=0.02)
+    assert Measurement.model_validate_json(row.model_dump_json()) == row
 
 
 def test_cut_texts_few_passes_and_samples_are_caveats(make_engine: MakeEngine, task: str) -> None:

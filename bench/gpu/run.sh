@@ -106,7 +106,7 @@ VENV_PYTHON="$BUILD/venv/bin/python"
 step doctor 30 "$VENV_PYTHON" -m jouleforge doctor
 step driver 30 "$VENV_PYTHON" bench/gpu/steps.py driver
 step tests 120 bash -c gpu_tests
-step energy 30 "$VENV_PYTHON" bench/gpu/steps.py energy
+step energy 40 "$VENV_PYTHON" bench/gpu/steps.py energy
 step captured 90 "$VENV_PYTHON" bench/gpu/steps.py captured
 step rtx-plan 120 "$VENV_PYTHON" bench/gpu/steps.py rtx
 step tensorrt 120 "$VENV_PYTHON" bench/gpu/steps.py tensorrt

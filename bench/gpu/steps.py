@@ -38,7 +38,7 @@ def driver() -> Facts:
 
 
 def energy_counter() -> Facts:
-    """NVML's energy counter over two seconds of matrix products."""
+    """NVML's energy counter over ten seconds of matrix products, and all that it showed."""
     import torch
 
     if reason := energy.problem("nvml"):
@@ -46,8 +46,9 @@ def energy_counter() -> Facts:
     source = energy.open_source("nvml", device="gpu")
     factor = torch.randn(8192, 8192, device="cuda", dtype=torch.float16)
     torch.cuda.synchronize()
-    source.start()
-    end = time.monotonic() + 2
+    lasts_s = 10 + source.lead_s
+    end = time.monotonic() + lasts_s
+    source.start(lasts_s=lasts_s)
     while time.monotonic() < end:
         for _ in range(10):
             factor @ factor
@@ -55,7 +56,7 @@ def energy_counter() -> Facts:
     readings = source.stop()
     joules = [reading.joules for reading in readings]
     assert all(value is not None and value > 0 for value in joules), [r.reason for r in readings]
-    return {"joules": joules, "window_s": [reading.window_s for reading in readings]}
+    return {"readings": [reading.model_dump() for reading in readings]}
 
 
 def captured() -> Facts:

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "aliasing.h"
 #include "bindings/bindings.h"
 #include "interrupt.h"
 #include "loop.h"
@@ -55,11 +56,13 @@ std::vector<std::size_t> to_order(const std::vector<std::int64_t>& batches) {
 }
 
 Trace run(Runner& runner, const std::vector<std::int64_t>& order, double warmup_s,
-          double duration_s, std::size_t min_passes, const std::optional<py::function>& on_warm) {
+          double duration_s, std::size_t min_passes, const std::optional<py::function>& on_warm,
+          double sensor_tick_s) {
   const Schedule schedule{.order = to_order(order),
                           .warmup = to_ns("warmup_s", warmup_s),
                           .duration = to_ns("duration_s", duration_s),
-                          .min_passes = min_passes};
+                          .min_passes = min_passes,
+                          .sensor_tick = to_ns("sensor_tick_s", sensor_tick_s)};
   std::function<void()> warm;
   if (on_warm) {
     warm = [&on_warm] {
@@ -77,6 +80,19 @@ Trace run(Runner& runner, const std::vector<std::int64_t>& order, double warmup_
   return trace;
 }
 
+// Rows of: the run it came before, its begin, its end.
+py::array_t<std::int64_t> pauses(const Trace& trace) {
+  py::array_t<std::int64_t> table({static_cast<py::ssize_t>(trace.pauses.size()), py::ssize_t{3}});
+  auto cells = table.mutable_unchecked<2>();
+  for (py::ssize_t i = 0; i < cells.shape(0); ++i) {
+    const auto& pause = trace.pauses[static_cast<std::size_t>(i)];
+    cells(i, 0) = static_cast<std::int64_t>(pause.before);
+    cells(i, 1) = pause.begin_ns;
+    cells(i, 2) = pause.end_ns;
+  }
+  return table;
+}
+
 }  // namespace
 
 void bind_loop(py::module_& module) {
@@ -84,13 +100,20 @@ void bind_loop(py::module_& module) {
       .def_property_readonly("stamps_ns", &stamps)
       .def_property_readonly("first_start_ns",
                              [](const Trace& trace) { return trace.stamps_ns.front(); })
+      .def_property_readonly("pauses", &pauses)
       .def_readonly("passes", &Trace::passes)
       .def_readonly("warmup_runs", &Trace::warmup_runs)
       .def_property_readonly("complete",
                              [](const Trace& trace) { return trace.end == LoopEnd::kSchedule; });
+  module.def(
+      "beats_with",
+      [](double tick_s, double batch_s, double window_s) {
+        return beats_with(tick_s, batch_s, window_s);  // only their ratios matter
+      },
+      py::kw_only(), py::arg("tick_s"), py::arg("batch_s"), py::arg("window_s"));
   module.def("run_closed_loop", &run, py::arg("runner"), py::kw_only(), py::arg("order"),
              py::arg("warmup_s"), py::arg("duration_s"), py::arg("min_passes"),
-             py::arg("on_warm") = py::none());
+             py::arg("on_warm") = py::none(), py::arg("sensor_tick_s") = 0.0);
 }
 
 }  // namespace jouleforge::bindings

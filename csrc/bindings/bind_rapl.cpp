@@ -19,12 +19,9 @@ const char* scope_name(const RaplReading& reading) {
 
 void bind_rapl(py::module_& module) {
   py::register_exception<RaplError>(module, "RaplError", PyExc_RuntimeError);
-  py::class_<RaplReading>(module, "RaplReading")
+  py::class_<RaplReading, EnergyWindow>(module, "RaplReading")
       .def_readonly("domain", &RaplReading::domain)
-      .def_property_readonly("scope", &scope_name)
-      .def_readonly("joules", &RaplReading::joules)
-      .def_readonly("reason", &RaplReading::reason)
-      .def_readonly("window_s", &RaplReading::window_s);
+      .def_property_readonly("scope", &scope_name);
   py::class_<Rapl>(module, "Rapl")
       .def(py::init([](const std::filesystem::path& sysfs) {
              RaplOptions options;

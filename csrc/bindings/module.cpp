@@ -12,6 +12,8 @@ PYBIND11_MODULE(_core, module) {
   bind_ort_runner(module);
   bind_ov_runner(module);
   bind_loop(module);
+  bind_energy_window(module);
   bind_nvml(module);
+  bind_gpu_meter(module);
   bind_rapl(module);
 }

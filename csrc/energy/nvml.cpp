@@ -1,149 +1,165 @@
-// NVML, by a handful of functions declared here: no NVIDIA header is needed to build.
+// What NVML's answers mean.
 #include "energy/nvml.h"
 
+#include <algorithm>
 #include <array>
 
-#include "dynamic_library.h"
+#include "energy/nvml_library.h"
 
 namespace jouleforge {
 namespace {
 
-constexpr int kSuccess = 0;
-constexpr int kNotSupported = 3;
 // nvml.h: NVML_DEVICE_UUID_V2_BUFFER_SIZE and NVML_DEVICE_NAME_V2_BUFFER_SIZE.
-constexpr std::size_t kTextSize = 96;
+constexpr unsigned kTextSize = 96;
+constexpr int kTemperatureOfGpu = 0;
+constexpr int kClockOfSm = 1;
+constexpr int kViolatedPower = 0;
+constexpr int kViolatedThermal = 1;
+constexpr unsigned kVirtualizationVgpu = 2;
+constexpr unsigned kFieldAveragePower = 185;
+constexpr unsigned kFieldInstantPower = 186;
 
-DynamicLibrary load(const std::string& path) {
-  try {
-    return DynamicLibrary(path);
-  } catch (const std::runtime_error& error) {
-    throw NvmlError(std::string("E_NVML_MISSING: ") + error.what() +
-                    ". Is the NVIDIA driver installed? GPU energy: unavailable");
-  }
+void* open(const nvml::Library& library, unsigned index) {
+  void* device = nullptr;
+  const auto status = library.by_index(index, &device);
+  if (status == nvml::kSuccess) return device;
+  unsigned count = 0;
+  library.check(library.count(&count), "nvmlDeviceGetCount_v2");
+  throw NvmlError("E_NVML: expected a GPU index below " + std::to_string(count) + ", found " +
+                  std::to_string(index) + ": " + library.error_string(status));
+}
+
+void* open(const nvml::Library& library, const std::string& uuid) {
+  void* device = nullptr;
+  const auto status = library.by_uuid(uuid.c_str(), &device);
+  if (status == nvml::kSuccess) return device;
+  throw NvmlError("E_NVML: no GPU with UUID " + uuid + ": " + library.error_string(status));
+}
+
+template <typename Call>
+std::string text(const nvml::Library& library, const char* name, Call call) {
+  std::array<char, kTextSize> buffer{};
+  library.check(call(buffer.data(), kTextSize), name);
+  return buffer.data();
+}
+
+// What a call writes, or nothing where it does not exist or fails: facts beside the energy, which
+// no measurement depends on.
+template <typename Value, typename Function, typename... Arguments>
+std::optional<Value> ask(Function* function, Arguments... arguments) {
+  Value value{};
+  if (function == nullptr || function(arguments..., &value) != nvml::kSuccess) return {};
+  return value;
+}
+
+std::optional<std::uint64_t> violated_ns(const nvml::Library& library, void* device, int policy) {
+  const auto found = ask<nvml::Violation>(library.violation, device, policy);
+  if (!found) return {};
+  return found->violated_ns;
 }
 
 }  // namespace
 
-class NvmlDevice::Library {
- public:
-  explicit Library(const std::string& path) : library_(load(path)) {
-    check(init_(), "nvmlInit_v2");
-  }
-  ~Library() { shutdown_(); }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  void check(int status, const char* call) const {
-    if (status == kSuccess) return;
-    throw NvmlError(std::string("E_NVML: ") + call + ": " + error_string_(status));
-  }
-
-  [[nodiscard]] unsigned count() const {
-    unsigned devices = 0;
-    check(count_(&devices), "nvmlDeviceGetCount_v2");
-    return devices;
-  }
-
-  [[nodiscard]] void* find(unsigned index) const {
-    void* device = nullptr;
-    const auto status = by_index_(index, &device);
-    if (status != kSuccess) {
-      throw NvmlError("E_NVML: expected a GPU index below " + std::to_string(count()) + ", found " +
-                      std::to_string(index) + ": " + error_string_(status));
-    }
-    return device;
-  }
-
-  [[nodiscard]] void* find(const std::string& uuid) const {
-    void* device = nullptr;
-    const auto status = by_uuid_(uuid.c_str(), &device);
-    if (status != kSuccess) {
-      throw NvmlError("E_NVML: no GPU with UUID " + uuid + ": " + error_string_(status));
-    }
-    return device;
-  }
-
-  [[nodiscard]] std::string uuid(void* device) const {
-    std::array<char, kTextSize> text{};
-    check(uuid_(device, text.data(), kTextSize), "nvmlDeviceGetUUID");
-    return text.data();
-  }
-
-  [[nodiscard]] std::string name(void* device) const {
-    std::array<char, kTextSize> text{};
-    check(name_(device, text.data(), kTextSize), "nvmlDeviceGetName");
-    return text.data();
-  }
-
-  [[nodiscard]] std::string driver() const {
-    std::array<char, kTextSize> text{};
-    check(driver_(text.data(), kTextSize), "nvmlSystemGetDriverVersion");
-    return text.data();
-  }
-
-  [[nodiscard]] bool mig_enabled(void* device) const {
-    if (mig_ == nullptr) return false;  // a driver from before MIG
-    unsigned current = 0;
-    unsigned pending = 0;
-    const auto status = mig_(device, &current, &pending);
-    if (status == kNotSupported) return false;
-    check(status, "nvmlDeviceGetMigMode");
-    return current != 0;
-  }
-
-  [[nodiscard]] std::uint64_t total_energy_mj(const NvmlDevice& device) const {
-    unsigned long long energy_mj = 0;
-    const auto status = energy_(device.device_, &energy_mj);
-    if (status == kNotSupported) {
-      throw NvmlError("E_NVML_ENERGY_UNSUPPORTED: GPU " + device.uuid_ + " (" + device.name_ +
-                      ", driver " + device.driver_ + ") has no energy counter: " +
-                      error_string_(status) + "; it needs Volta or newer, not a vGPU");
-    }
-    check(status, "nvmlDeviceGetTotalEnergyConsumption");
-    return energy_mj;
-  }
-
- private:
-  template <typename Function>
-  [[nodiscard]] Function* symbol(const char* name) const {
-    try {
-      return library_.symbol<Function>(name);
-    } catch (const std::runtime_error& error) {
-      throw NvmlError(std::string("E_NVML_MISSING: not an NVML library: ") + error.what());
-    }
-  }
-
-  DynamicLibrary library_;
-  int (*init_)() = symbol<int()>("nvmlInit_v2");
-  int (*shutdown_)() = symbol<int()>("nvmlShutdown");
-  const char* (*error_string_)(int) = symbol<const char*(int)>("nvmlErrorString");
-  int (*driver_)(char*, unsigned) = symbol<int(char*, unsigned)>("nvmlSystemGetDriverVersion");
-  int (*count_)(unsigned*) = symbol<int(unsigned*)>("nvmlDeviceGetCount_v2");
-  int (*by_index_)(unsigned,
-                   void**) = symbol<int(unsigned, void**)>("nvmlDeviceGetHandleByIndex_v2");
-  int (*by_uuid_)(const char*,
-                  void**) = symbol<int(const char*, void**)>("nvmlDeviceGetHandleByUUID");
-  int (*uuid_)(void*, char*, unsigned) = symbol<int(void*, char*, unsigned)>("nvmlDeviceGetUUID");
-  int (*name_)(void*, char*, unsigned) = symbol<int(void*, char*, unsigned)>("nvmlDeviceGetName");
-  int (*energy_)(void*, unsigned long long*) =
-      symbol<int(void*, unsigned long long*)>("nvmlDeviceGetTotalEnergyConsumption");
-  int (*mig_)(void*, unsigned*, unsigned*) =
-      library_.symbol_or_null<int(void*, unsigned*, unsigned*)>("nvmlDeviceGetMigMode");
-};
-
-std::size_t nvml_device_count(const std::string& library) {
-  return NvmlDevice::Library(library).count();
+std::size_t nvml_device_count(const std::string& path) {
+  const nvml::Library library(path);
+  unsigned count = 0;
+  library.check(library.count(&count), "nvmlDeviceGetCount_v2");
+  return count;
 }
 
 NvmlDevice::NvmlDevice(const Which& which, const std::string& library)
-    : library_(std::make_shared<const Library>(library)),
-      device_(std::visit([this](const auto& key) { return library_->find(key); }, which)),
-      uuid_(library_->uuid(device_)),
-      name_(library_->name(device_)),
-      driver_(library_->driver()) {}
+    : library_(std::make_shared<const nvml::Library>(library)) {
+  const auto& nvml = *library_;
+  device_ = std::visit([&nvml](const auto& key) { return open(nvml, key); }, which);
+  const auto of_device = [this](auto* call) {
+    return [this, call](char* buffer, unsigned size) { return call(device_, buffer, size); };
+  };
+  uuid_ = text(nvml, "nvmlDeviceGetUUID", of_device(nvml.uuid));
+  name_ = text(nvml, "nvmlDeviceGetName", of_device(nvml.name));
+  driver_ = text(nvml, "nvmlSystemGetDriverVersion", nvml.driver);
+  if (nvml.version != nullptr) {
+    nvml_version_ = text(nvml, "nvmlSystemGetNVMLVersion", nvml.version);
+  }
+}
 
-bool NvmlDevice::mig_enabled() const { return library_->mig_enabled(device_); }
+bool NvmlDevice::mig_enabled() const {
+  if (library_->mig == nullptr) return false;  // a driver from before MIG
+  unsigned current = 0;
+  unsigned pending = 0;
+  const auto status = library_->mig(device_, &current, &pending);
+  if (status == nvml::kNotSupported) return false;
+  library_->check(status, "nvmlDeviceGetMigMode");
+  return current != 0;
+}
 
-std::uint64_t NvmlDevice::total_energy_mj() const { return library_->total_energy_mj(*this); }
+bool NvmlDevice::is_vgpu() const {
+  return ask<unsigned>(library_->virtualization, device_) == kVirtualizationVgpu;
+}
+
+std::optional<unsigned> NvmlDevice::power_limit_mw() const {
+  return ask<unsigned>(library_->power_limit, device_);
+}
+
+GpuState NvmlDevice::state() const {
+  const auto events = ask<unsigned long long>(library_->clock_events, device_);
+  unsigned average_mw = 0;
+  const auto averages = read_field(kFieldAveragePower, average_mw) == nvml::kSuccess;
+  return {.temperature_c = ask<unsigned>(library_->temperature, device_, kTemperatureOfGpu),
+          .sm_clock_mhz = ask<unsigned>(library_->clock, device_, kClockOfSm),
+          .clock_events = events,
+          .average_power_mw = averages ? std::optional(average_mw) : std::nullopt,
+          .thermal_violation_ns = violated_ns(*library_, device_, kViolatedThermal),
+          .power_violation_ns = violated_ns(*library_, device_, kViolatedPower)};
+}
+
+std::optional<std::vector<unsigned>> NvmlDevice::compute_pids() const {
+  if (library_->processes == nullptr) return {};
+  std::vector<nvml::Process> found(16);
+  auto status = nvml::kInsufficientSize;
+  while (status == nvml::kInsufficientSize) {
+    auto count = static_cast<unsigned>(found.size());
+    status = library_->processes(device_, &count, found.data());
+    // Others may start meanwhile, so twice what is asked for.
+    found.resize(status == nvml::kInsufficientSize ? 2 * std::max<std::size_t>(count, 16) : count);
+  }
+  if (status != nvml::kSuccess) return {};
+  std::vector<unsigned> pids;
+  for (const auto& process : found) pids.push_back(process.pid);
+  return pids;
+}
+
+std::uint64_t NvmlDevice::total_energy_mj() const {
+  unsigned long long energy_mj = 0;
+  const auto status = library_->energy(device_, &energy_mj);
+  if (status == nvml::kNotSupported) {
+    throw NvmlError("E_NVML_ENERGY_UNSUPPORTED: GPU " + uuid_ + " (" + name_ + ", driver " +
+                    driver_ + ") has no energy counter: " + library_->error_string(status) +
+                    "; it needs Volta or newer, not a vGPU. The energy source nvml_power "
+                    "integrates sampled power instead");
+  }
+  library_->check(status, "nvmlDeviceGetTotalEnergyConsumption");
+  return energy_mj;
+}
+
+int NvmlDevice::read_field(unsigned field, unsigned& value) const {
+  if (library_->fields == nullptr) return nvml::kNotSupported;
+  nvml::FieldValue found{.field = field};
+  const auto status = library_->fields(device_, 1, &found);
+  value = found.value.number;
+  return status == nvml::kSuccess ? found.status : status;
+}
+
+unsigned NvmlDevice::instant_power_mw() const {
+  unsigned power_mw = 0;
+  const auto status = read_field(kFieldInstantPower, power_mw);
+  if (status == nvml::kNotSupported) {
+    throw NvmlError("E_NVML_POWER_UNSUPPORTED: GPU " + uuid_ + " (" + name_ + ", driver " +
+                    driver_ +
+                    ") does not tell its power of a moment (field 186); it needs "
+                    "driver 530 or newer");
+  }
+  library_->check(status, "nvmlDeviceGetFieldValues");
+  return power_mw;
+}
 
 }  // namespace jouleforge

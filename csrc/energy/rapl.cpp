@@ -2,6 +2,7 @@
 #include "energy/rapl.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stop_token>
 
 #include "clock.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr double kMostWatts = 2000;
 // Counters advance every millisecond: over less than this the edges alone are a percent.
 constexpr double kShortestWindowS = 0.1;
+constexpr double kTickS = 0.001;
 
 std::chrono::nanoseconds sampling_interval(const RaplDomains& opened,
                                            std::chrono::nanoseconds longest) {
@@ -105,9 +107,8 @@ std::vector<RaplReading> Rapl::stop() {
   close();
   if (!failure_.empty()) throw RaplError(failure_);
   sample();
-  const auto window_s = static_cast<double>(sampled_ns_ - started_ns_) * 1e-9;
   std::vector<RaplReading> readings;
-  for (std::size_t i = 0; i < progress_.size(); ++i) readings.push_back(reading(i, window_s));
+  for (std::size_t i = 0; i < progress_.size(); ++i) readings.push_back(reading(i));
   progress_.clear();
   return readings;
 }
@@ -126,15 +127,17 @@ std::string Rapl::find_twin(std::size_t domain) const {
   return {};
 }
 
-RaplReading Rapl::reading(std::size_t domain, double window_s) const {
+RaplReading Rapl::reading(std::size_t domain) const {
   const auto& progress = progress_[domain];
   const auto& name = opened_.domains[domain].name;
-  RaplReading result{.domain = name,
-                     .scope = opened_.domains[domain].scope,
-                     .joules = {},
-                     .reason = progress.problem,
-                     .window_s = window_s};
+  RaplReading result;
+  result.domain = name;
+  result.scope = opened_.domains[domain].scope;
+  result.begin_ns = started_ns_;
+  result.end_ns = sampled_ns_;
+  result.reason = progress.problem;
   if (!result.reason.empty()) return result;
+  const auto window_s = result.seconds();
   const auto twin = find_twin(domain);
   if (window_s < kShortestWindowS) {
     result.reason = "E_WINDOW_TOO_SHORT: " + std::to_string(window_s) + " s, and RAPL needs " +
@@ -146,6 +149,7 @@ RaplReading Rapl::reading(std::size_t domain, double window_s) const {
         "E_RAPL_FROZEN: " + name + " did not advance in " + std::to_string(window_s) + " s";
   } else {
     result.joules = progress.joules;
+    result.uncertainty = kTickS * std::sqrt(2.0 / 12) / window_s;  // a tick, uniform, at both ends
   }
   return result;
 }

@@ -6,21 +6,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "energy/rapl_counters.h"
+#include "energy/window.h"
 
 namespace jouleforge {
 
-struct RaplReading {
+// RAPL's counters advance every millisecond, so a window needs no aligning: it begins with start()
+// and ends with stop().
+struct RaplReading : EnergyWindow {
   std::string domain;
   RaplScope scope = RaplScope::kPackage;
-  std::optional<double> joules;  // absent where the counter cannot be believed
-  std::string reason;            // why it is absent; begins with a code
-  double window_s = 0;
 };
 
 struct RaplOptions {
@@ -59,7 +58,7 @@ class Rapl {
   void sample();
   void sample_until(const std::stop_token& stopped);
   [[nodiscard]] std::string find_twin(std::size_t domain) const;
-  [[nodiscard]] RaplReading reading(std::size_t domain, double window_s) const;
+  [[nodiscard]] RaplReading reading(std::size_t domain) const;
 
   RaplDomains opened_;
   std::chrono::nanoseconds interval_;

@@ -7,14 +7,10 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from jouleforge._core_energy import *  # noqa: F403
+
 class RunnerError(RuntimeError):
     """A runtime refused or failed; the message is its own, with what was being done."""
-
-class NvmlError(RuntimeError):
-    """The message begins with E_NVML_MISSING, E_NVML_ENERGY_UNSUPPORTED or E_NVML."""
-
-class RaplError(RuntimeError):
-    """The message begins with E_RAPL_PERMISSION, E_RAPL_ABSENT or E_RAPL."""
 
 class Runner:
     """A prepared engine: batches that can be run, each into its own output buffers.
@@ -238,6 +234,13 @@ class Trace:
         """When the first timed run started: `stamps_ns[0]`."""
 
     @property
+    def pauses(self) -> NDArray[np.int64]:
+        """Pauses for a part-time sensor, shape (pauses, 3): the run after it, its begin, its end.
+
+        The two stamps about that run span the pause too.
+        """
+
+    @property
     def passes(self) -> int:
         """Whole passes over the order that were timed."""
 
@@ -261,6 +264,7 @@ def run_closed_loop(
     duration_s: float,
     min_passes: int,
     on_warm: Callable[[], object] | None = None,
+    sensor_tick_s: float = 0.0,
 ) -> Trace:
     """Warm up, then time whole passes over `order`, without the GIL.
 
@@ -271,107 +275,11 @@ def run_closed_loop(
         duration_s: The timed loop ends with the first whole pass after this long, and
         min_passes: after at least this many passes.
         on_warm: Called between the warm-up and the first stamp: the place to open an energy window.
+        sensor_tick_s: The tick of a power sensor that looks a part of the time only; batches that
+            keep pace with it are interrupted once a second, for a quarter of a tick.
 
     Raises:
         ValueError: The schedule cannot be run.
         KeyboardInterrupt: SIGINT came; in general, what the signal's Python handler raises.
         RunnerError: The runtime failed. What a CallableRunner's step raises passes through.
     """
-
-def nvml_device_count(library: str = "libnvidia-ml.so.1") -> int:
-    """Return the number of GPUs that the driver knows.
-
-    Raises:
-        NvmlError: There is no driver.
-    """
-
-@final
-class NvmlDevice:
-    """One GPU and its energy counter."""
-
-    def __init__(self, device: int | str, *, library: str = "libnvidia-ml.so.1") -> None:
-        """Open a GPU by NVML index, which is not CUDA's, or by UUID.
-
-        Raises:
-            NvmlError: There is no driver, or no such GPU.
-        """
-
-    @property
-    def uuid(self) -> str:
-        """As NVML prints it: "GPU-..."."""
-
-    @property
-    def name(self) -> str:
-        """The product name."""
-
-    @property
-    def driver(self) -> str:
-        """The driver's version."""
-
-    @property
-    def mig_enabled(self) -> bool:
-        """Whether the GPU is cut into MIG instances; its counter then covers all of them."""
-
-    def total_energy_mj(self) -> int:
-        """Return millijoules since the driver was loaded.
-
-        Raises:
-            NvmlError: The GPU has no energy counter.
-        """
-
-@final
-class RaplReading:
-    """Energy of one RAPL domain over one window."""
-
-    @property
-    def domain(self) -> str:
-        """The domain: "package-0", "package-0/dram"."""
-
-    @property
-    def scope(self) -> Literal["cpu_package", "dram"]:
-        """What the counter covers."""
-
-    @property
-    def joules(self) -> float | None:
-        """Energy, or None where the counter cannot be believed."""
-
-    @property
-    def reason(self) -> str:
-        """Why `joules` is None; begins with a code. Empty otherwise."""
-
-    @property
-    def window_s(self) -> float:
-        """The length of the window."""
-
-@final
-class Rapl:
-    """The processor's energy counters: perf events, else powercap files.
-
-    While a window is open, a native thread follows counters that wrap.
-    """
-
-    def __init__(self, *, sysfs: str | os.PathLike[str] = "/sys") -> None:
-        """Open the counters of all packages, and of their DRAM where it has some.
-
-        Raises:
-            RaplError: There are none (E_RAPL_ABSENT), or they may not be read
-                (E_RAPL_PERMISSION).
-        """
-
-    @property
-    def source(self) -> Literal["perf_event", "powercap"]:
-        """Where the counters are read."""
-
-    @property
-    def domains(self) -> list[str]:
-        """The domains, in the order of the readings."""
-
-    def start(self) -> None:
-        """Open a window; one that is open is given up."""
-
-    def stop(self) -> list[RaplReading]:
-        """Close the window.
-
-        Raises:
-            RaplError: No window is open, or a counter cannot be read.
-        """

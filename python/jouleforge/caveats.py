@@ -13,7 +13,10 @@ class Caveat(StrEnum):
     SYNTHETIC_TEXT = "synthetic-text"
     ENERGY_UNAVAILABLE = "energy-unavailable"
     ENERGY_ESTIMATED = "energy-estimated"
+    ENERGY_INTEGRATED = "energy-integrated"
     METER_UNCHECKED = "meter-unchecked"
+    SENSOR_GAIN = "sensor-gain"
+    POWER_CAPPED = "power-capped"
     METER_ELSEWHERE = "meter-elsewhere"
     TRUNCATED = "truncated"
     LABELS_BY_POSITION = "labels-by-position"
@@ -47,8 +50,14 @@ _TEXTS = {
     Caveat.ENERGY_UNAVAILABLE: "No energy counter could be read: joules are missing, not zero. "
     "`jouleforge doctor` says why.",
     Caveat.ENERGY_ESTIMATED: "Joules marked 'estimated' come from a power model, not from a meter.",
-    Caveat.METER_UNCHECKED: "The energy counter was read at the ends of one window without a check "
-    "of its update period; short windows can be wrong by several percent.",
+    Caveat.ENERGY_INTEGRATED: "Joules marked 'integrated' are sampled power, added up; a sensor "
+    "that looks a part of the time may be wrong by tens of percent for loads that beat with it.",
+    Caveat.METER_UNCHECKED: "The GPU's meter was not examined on this board with this driver "
+    "(`jouleforge doctor --meter`): whether its sensor looks all of the time is not known.",
+    Caveat.SENSOR_GAIN: "The GPU's sensor was not compared with a meter at the wall: boards are "
+    "published to be wrong by -8 to +13 %, which ratios on one board do not feel.",
+    Caveat.POWER_CAPPED: "The GPU was held down by its power cap: its joules are as much the cap's "
+    "as the engine's.",
     Caveat.METER_ELSEWHERE: "The joules are those of a GPU, while the engine ran on the processor.",
     Caveat.TRUNCATED: "Some texts were longer than the engine or the padding policy takes, "
     "and were cut.",

@@ -10,6 +10,7 @@ from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from numpy.typing import NDArray
 
@@ -25,6 +26,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuDeviceGetCount": (POINTER(c_int),),
     "cuDeviceGet": (POINTER(c_int), c_int),
     "cuDeviceGetName": (c_char_p, c_int, c_int),
+    "cuDeviceGetUuid_v2": (c_char_p, c_int),
     "cuDeviceGetAttribute": (POINTER(c_int), c_int, c_int),
     "cuDevicePrimaryCtxRetain": (POINTER(c_void_p), c_int),
     "cuDevicePrimaryCtxRelease_v2": (c_int,),
@@ -33,6 +35,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuMemFree_v2": (c_uint64,),
     "cuMemcpyHtoDAsync_v2": (c_uint64, c_void_p, c_size_t, c_void_p),
     "cuMemcpyDtoHAsync_v2": (c_void_p, c_uint64, c_size_t, c_void_p),
+    "cuMemcpyDtoDAsync_v2": (c_uint64, c_uint64, c_size_t, c_void_p),
     "cuStreamCreate": (POINTER(c_void_p), c_uint),
     "cuStreamDestroy_v2": (c_void_p,),
     "cuStreamSynchronize": (c_void_p,),
@@ -115,6 +118,19 @@ def gpu(library: str = LIBRARY) -> Gpu:
         cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
         driver=_kernel_driver(),
     )  # fmt: skip
+
+
+def uuid(library: str = LIBRARY) -> str:
+    """Return the UUID of the first GPU as NVML writes it, for NVML numbers GPUs in another order.
+
+    Raises:
+        MissingError: There is no driver, or no GPU.
+    """
+    require(library)
+    driver = _Driver(library)
+    found = ctypes.create_string_buffer(16)
+    driver("cuDeviceGetUuid_v2", found, driver.device())
+    return f"GPU-{UUID(bytes=found.raw)}"
 
 
 class Device:
@@ -211,6 +227,11 @@ class Stream:
             array.nbytes,
             self.handle,
         )
+
+    def copy_within(self, target: Memory, source: Memory) -> None:
+        """Queue a copy of the smaller one's size from one place on the GPU to another."""
+        size = min(target.size, source.size)
+        self._driver("cuMemcpyDtoDAsync_v2", target.address, source.address, size, self.handle)
 
     def synchronize(self) -> None:
         """Wait for all that was queued."""

@@ -7,6 +7,14 @@ from pathlib import Path
 from jouleforge.errors import InputError
 
 
+def cache_folder(kind: str) -> Path:
+    """Return where what took long to find is kept: `$JOULEFORGE_CACHE`, else the user's cache."""
+    if own := os.environ.get("JOULEFORGE_CACHE"):
+        return Path(own) / kind
+    root = os.environ.get("XDG_CACHE_HOME")
+    return Path(root or Path.home() / ".cache") / "jouleforge" / kind
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, never meets a part of it.
 

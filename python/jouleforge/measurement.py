@@ -95,7 +95,7 @@ class Timing(Stored):
     """Time to open the engine; not part of the timed window."""
     passes: int
     wall_s: float
-    """Length of the timed window."""
+    """Length of the timed window, without pauses for the sake of a power sensor."""
     latencies_ns: PackedArray
     """int64, passes x batches in the order they ran: time of each batch."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from jouleforge import digest, energy, environment, instructions, metrics, runners
+from jouleforge import digest, energy, environment, instructions, metrics, runners, work
 from jouleforge._core import Trace, run_closed_loop
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
@@ -152,11 +152,13 @@ def _run(
     ]
     runner = session.prepare([batch.inputs for batch in workload.batches], buffers)
     readings: list[EnergyReading] = []
+    # A meter that waits for edges opens its window late and closes it early, within the load.
+    lasts_s = schedule.duration_s + source.lead_s
 
     def open_window() -> None:
         for buffer in buffers:
             buffer.fill(np.nan)
-        source.start()
+        source.start(lasts_s=lasts_s)
 
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
     gc.collect()
@@ -166,14 +168,16 @@ def _run(
             runner,
             order=range(len(workload.batches)),
             warmup_s=schedule.warmup_s,
-            duration_s=schedule.duration_s,
+            duration_s=lasts_s,
             min_passes=schedule.min_passes,
             on_warm=open_window,
+            sensor_tick_s=source.sensor_tick_s,
         )
         readings = source.stop()
     finally:
         gc.enable()
-    return _Window(trace=trace, readings=readings, logits=_gathered(buffers, engine, workload))
+    counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
+    return _Window(trace=trace, readings=counted, logits=_gathered(buffers, engine, workload))
 
 
 def _gathered(
@@ -243,15 +247,20 @@ def _caveats(
     window: _Window,
     here: Environment,
 ) -> list[Caveat]:
-    classes = {reading.energy_class for reading in window.readings}
+    readings = window.readings
+    counted = [reading for reading in readings if reading.joules]
+    classes = {reading.energy_class for reading in readings}
     built_on = engine.manifest.built_on
     tests = {
         Caveat.SYNTHETIC_TEXT: workload.task.synthetic,
-        Caveat.ENERGY_UNAVAILABLE: not classes & {"counter", "estimated"},
+        Caveat.ENERGY_UNAVAILABLE: classes == {"unavailable"},
         Caveat.ENERGY_ESTIMATED: "estimated" in classes,
-        Caveat.METER_UNCHECKED: "counter" in classes,
+        Caveat.ENERGY_INTEGRATED: "integrated" in classes,
+        Caveat.METER_UNCHECKED: any(one.detail and not one.detail.checked_at for one in counted),
+        Caveat.SENSOR_GAIN: any(one.detail for one in counted),
+        Caveat.POWER_CAPPED: any(one.detail and one.detail.power_capped for one in readings),
         Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"
-        and any(reading.scope == "gpu_board" and reading.joules for reading in window.readings),
+        and any(one.scope == "gpu_board" and one.joules for one in readings),
         Caveat.TRUNCATED: workload.facts.truncated > 0,
         Caveat.LABELS_BY_POSITION: labels is not None and labels.by_position,
         Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,
@@ -280,13 +289,15 @@ def _int8_saturates(engine: Engine, here: Environment) -> bool:
 
 
 def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:
-    stamps = np.asarray(trace.stamps_ns)
-    latencies = np.diff(stamps).reshape(trace.passes, len(workload.batches))
+    times = np.diff(trace.stamps_ns)
+    for run, begin, end in trace.pauses:
+        if run < len(times):  # else no run came after it
+            times[run] -= end - begin
     return Timing(
         load_s=load_s,
         passes=trace.passes,
-        wall_s=float(stamps[-1] - stamps[0]) / 1e9,
-        latencies_ns=PackedArray.pack(latencies),
+        wall_s=float(times.sum()) / 1e9,
+        latencies_ns=PackedArray.pack(times.reshape(trace.passes, len(workload.batches))),
     )
 
 

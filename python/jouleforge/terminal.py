@@ -6,6 +6,7 @@ from rich.text import Text
 from jouleforge.comparison import Comparison, Row
 from jouleforge.console import WIDTH, make_console
 from jouleforge.doctor import Diagnosis
+from jouleforge.meter_check import MeterCheck
 from jouleforge.reports.parts import footnotes, wording
 from jouleforge.reports.parts.summary import summary
 
@@ -104,4 +105,34 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
         previous = check.group
         state = Text(check.state, style=_STATES[check.state])
         table.add_row(Text(group, style="bold"), Text(check.name), state, found)
+    console.print(table, width=min(console.width, WIDTH))
+
+
+def print_meter_check(check: MeterCheck) -> None:
+    """Print what an examination of a GPU's counter found."""
+    average = "not given" if check.average_w is None else f"{check.average_w:.4g} W"
+    sensor = "looks a part of each tick only" if check.part_time else "looks all of the time"
+    lines = (
+        ("GPU", f"{check.name} ({check.uuid}), driver {check.driver}"),
+        (
+            "tick",
+            f"{1e3 * check.tick_s:.4g} ms (p10 {1e3 * check.tick_p10_s:.4g}, "
+            f"p90 {1e3 * check.tick_p90_s:.4g}), a read {1e3 * check.read_s:.3g} ms",
+        ),
+        ("idle, with a context", f"{check.idle_w:.4g} W"),
+        ("under load", f"{check.steady_w:.4g} W, by averages over a second {average}"),
+        ("read 200 times a second", f"{100 * check.perturbation:+.2g} %"),
+        (
+            "sensor",
+            f"{sensor} (stretches of 2 s differ by {100 * check.slow_ripple:.2g} % with batches of "
+            f"104 ms, {100 * check.fast_ripple:.2g} % with 10 ms)",
+        ),
+        ("not to be trusted", "; ".join(check.faults) or "nothing found"),
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, found in lines:
+        table.add_row(Text(name), Text(found))
+    console = make_console()
     console.print(table, width=min(console.width, WIDTH))

@@ -104,6 +104,10 @@ extern "C" {
   *device = 0;
   return status;
 }
+[[gnu::visibility("default")]] int cuDeviceGetUuid_v2(char* uuid, int) {
+  for (int i = 0; i < 16; ++i) uuid[i] = static_cast<char>(i);
+  return enter("cuDeviceGetUuid_v2", false);
+}
 [[gnu::visibility("default")]] int cuDeviceGetName(char* name, int size, int) {
   std::snprintf(name, static_cast<std::size_t>(size), "Fake GPU");
   return enter("cuDeviceGetName", false);
@@ -187,6 +191,13 @@ extern "C" {
   const int status = enter("cuMemcpyDtoHAsync_v2");
   if (status != 0) return status;
   return enqueue(stream, [=] { std::memcpy(host, as_pointer(device), bytes); });
+}
+[[gnu::visibility("default")]] int cuMemcpyDtoDAsync_v2(unsigned long long target,
+                                                        unsigned long long source,
+                                                        std::size_t bytes, void* stream) {
+  const int status = enter("cuMemcpyDtoDAsync_v2");
+  if (status != 0) return status;
+  return enqueue(stream, [=] { std::memcpy(as_pointer(target), as_pointer(source), bytes); });
 }
 [[gnu::visibility("default")]] int cuStreamBeginCapture_v2(void* stream, int) {
   const int status = enter("cuStreamBeginCapture_v2");

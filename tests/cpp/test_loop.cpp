@@ -111,6 +111,22 @@ void ends_early_but_whole_when_the_room_is_spent() {
   check(trace.stamps_ns.size() == 3 * trace.passes + 1, "the passes are whole");
 }
 
+void pauses_batches_that_keep_pace_with_a_part_time_sensor() {
+  CallableRunner runner([](std::size_t) { std::this_thread::sleep_for(5ms); }, 2);
+  Schedule schedule{.order = {0, 1}, .duration = 1100ms, .sensor_tick = 20ms};
+  const auto trace = run_closed_loop(runner, schedule, kNever);
+  check(!trace.pauses.empty(), "once a second");
+  for (const auto& pause : trace.pauses) {
+    check(pause.end_ns - pause.begin_ns >= 5'000'000, "for a quarter of the sensor's tick");
+    check(trace.stamps_ns[pause.before] == pause.begin_ns, "from the end of one run");
+    check(pause.before + 1 == trace.stamps_ns.size() ||
+              pause.end_ns < trace.stamps_ns[pause.before + 1],
+          "until another begins");
+  }
+  schedule.duration = 0ms;
+  check(run_closed_loop(runner, schedule, kNever).pauses.empty(), "not in a loop that is shorter");
+}
+
 void passes_on_what_the_runner_throws() {
   CallableRunner runner([](std::size_t) { throw RunnerError("the engine broke"); }, 1);
   check_throws<RunnerError>([&] { (void)run_closed_loop(runner, {.order = {0}}, kNever); },
@@ -151,6 +167,7 @@ int main() {
   stops_when_told_by_another_thread();
   stops_in_the_warmup_too();
   ends_early_but_whole_when_the_room_is_spent();
+  pauses_batches_that_keep_pace_with_a_part_time_sensor();
   passes_on_what_the_runner_throws();
   refuses_a_schedule_that_cannot_run();
   runners_refuse_a_batch_they_do_not_hold();

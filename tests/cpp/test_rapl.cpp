@@ -90,7 +90,8 @@ void counts_packages_and_dram_and_nothing_twice() {
   check(near(readings[0], 3.5) && readings[0].scope == RaplScope::kPackage, "package-0");
   check(near(readings[1], 0.75) && readings[1].scope == RaplScope::kDram, "its memory");
   check(near(readings[2], 1.0), "package-1");
-  check(readings[0].window_s >= 0.1, "the window's own length");
+  check(readings[0].seconds() >= 0.1, "the window's own length");
+  check(readings[0].uncertainty > 0 && readings[0].uncertainty < 0.01, "how well it is known");
 }
 
 void a_wrap_is_counted_once() {
@@ -226,7 +227,7 @@ void perf_events_are_preferred_and_scaled() {
   rapl.start();
   std::this_thread::sleep_for(kWindow);
   const auto reading = rapl.stop().at(0);
-  check(reading.joules && std::abs(*reading.joules / reading.window_s - 1) < 0.5, "about 1 W");
+  check(reading.joules && std::abs(*reading.joules / reading.seconds() - 1) < 0.5, "about 1 W");
 }
 
 void broken_perf_events_fall_back_to_powercap() {

@@ -24,8 +24,10 @@ class Meter:
 
     def __init__(self, problem: str | None) -> None:
         self.problem = problem
+        self.lead_s = 0.0
+        self.sensor_tick_s = 0.0
 
-    def start(self) -> None: ...
+    def start(self, *, lasts_s: float = 0.0) -> None: ...
 
     def stop(self) -> list[EnergyReading]:
         return []
@@ -59,7 +61,7 @@ def test_a_reading_survives_json() -> None:
         ({"energy_class": "unavailable", "joules": None}, "needs a reason"),
         ({"joules": 0.0}, "greater than 0"),
         ({"joules": float("inf")}, "finite"),
-        ({"energy_class": "guessed"}, "'counter', 'estimated' or 'unavailable'"),
+        ({"energy_class": "guessed"}, "'counter', 'integrated', 'estimated' or 'unavailable'"),
         ({"unit": "kWh"}, "Extra inputs"),
     ],
 )
@@ -69,7 +71,13 @@ def test_a_reading_that_hides_something_is_refused(change: dict[str, Any], messa
 
 
 def test_every_source_is_a_module_of_that_name() -> None:
-    assert variants.names("jouleforge.energy") == ["codecarbon", "none", "nvml", "rapl"]
+    assert variants.names("jouleforge.energy") == [
+        "codecarbon",
+        "none",
+        "nvml",
+        "nvml_power",
+        "rapl",
+    ]
 
 
 def test_an_unknown_source_is_refused_with_those_there_are() -> None:

@@ -27,7 +27,7 @@ def measure(
     warmup: Annotated[float, typer.Option(help="Seconds to warm up at least.")] = 1.0,
     passes: Annotated[int, typer.Option(min=1, help="Passes over the data at least.")] = 1,
     energy: Annotated[
-        str, typer.Option(help="Energy source: auto, nvml, rapl, codecarbon, none.")
+        str, typer.Option(help="Energy source: auto, nvml, nvml_power, rapl, codecarbon, none.")
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the order of examples and batches.")] = 0,
     limit: Annotated[

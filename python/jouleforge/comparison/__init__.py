@@ -39,6 +39,9 @@ __all__ = [
 
 Cost = Literal["joules", "time"]
 
+# The most trustworthy first.
+_CLASSES = ("counter", "integrated", "estimated")
+
 # Among meters of one class that measured equally many rows, the one that covers most.
 _SCOPES = ("machine", "gpu_board", "cpu_package", "dram")
 
@@ -176,12 +179,12 @@ def _choose(grouped: Sequence[Cell], names: Sequence[Names], baseline: str | Non
 
 
 def _meter(grouped: Sequence[Cell]) -> Meter | None:
-    """Return the meter whose figures the table shows: a counter before an estimate."""
+    """Return the meter whose figures the table shows: a counter before anything else."""
     found = [energy.meter for cell in grouped for energy in energies(cell)]
     return min(
         found,
         key=lambda meter: (
-            meter.energy_class != "counter",
+            _CLASSES.index(meter.energy_class),
             -found.count(meter),
             _SCOPES.index(meter.scope) if meter.scope in _SCOPES else len(_SCOPES),
         ),

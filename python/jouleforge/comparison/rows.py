@@ -11,7 +11,7 @@ from jouleforge.comparison.cells import Cell, Names, differences
 from jouleforge.measurement import Measurement
 from jouleforge.stats import Estimate, Interval
 
-EnergyClass = Literal["counter", "estimated"]
+EnergyClass = Literal["counter", "integrated", "estimated"]
 
 # Metrics that are the share of examples answered rightly, for which Wilson's interval holds.
 _SHARES = ("accuracy", "subset_accuracy")
@@ -34,7 +34,7 @@ class Energy:
 
     meter: Meter
     per_example_j: Estimate
-    """Median over the repeats: joules of the whole window over the examples answered in it."""
+    """Median over the repeats: joules of the meter's window over the examples answered in it."""
     by_repeat_j: dict[int, float]
     """Number of the block -> joules per example."""
 
@@ -142,8 +142,8 @@ def energies(cell: Cell) -> tuple[Energy, ...]:
     """Return the energy per example by each meter that measured every repeat of a cell."""
     by_meter: dict[Meter, dict[int, float]] = {}
     for repeat, measurement in cell.repeats.items():
-        for meter, joules in _joules(measurement).items():
-            by_meter.setdefault(meter, {})[repeat] = joules / measurement.examples_run
+        for meter, joules in _joules_per_example(measurement).items():
+            by_meter.setdefault(meter, {})[repeat] = joules
     return tuple(
         Energy(meter, stats.median_of_repeats(list(found.values())), found)
         for meter, found in by_meter.items()
@@ -151,13 +151,18 @@ def energies(cell: Cell) -> tuple[Energy, ...]:
     )
 
 
-def _joules(measurement: Measurement) -> dict[Meter, float]:
-    """Return the joules of the window by meter, added over devices of one source and scope."""
+def _joules_per_example(measurement: Measurement) -> dict[Meter, float]:
+    """Return the joules per example by meter, added over devices of one source and scope.
+
+    Each device's window has its own ends, and the examples answered between those.
+    """
     parts: dict[tuple[str, EnergyClass, str], dict[str, float]] = {}
     for reading in measurement.energy:
         if reading.energy_class != "unavailable" and reading.joules is not None:
             kind = (reading.source, reading.energy_class, reading.scope)
-            parts.setdefault(kind, {})[reading.device] = reading.joules
+            passes = reading.passes or measurement.timing.passes
+            examples = measurement.facts.examples * passes
+            parts.setdefault(kind, {})[reading.device] = reading.joules / examples
     return {
         Meter(source, energy_class, scope, tuple(sorted(devices))): sum(devices.values())
         for (source, energy_class, scope), devices in parts.items()

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Protocol, Self
 from pydantic import Field, model_validator
 
 from jouleforge import variants
+from jouleforge.counter import CounterDetail
 from jouleforge.stored import Stored
 
 Scope = Literal["gpu_board", "cpu_package", "dram", "machine"]
@@ -28,12 +29,27 @@ class EnergyReading(Stored):
     device: str
     scope: Scope
     """What the figure covers; figures of different scope or class are never added."""
-    energy_class: Literal["counter", "estimated", "unavailable"]
+    energy_class: Literal["counter", "integrated", "estimated", "unavailable"]
+    """Counted by a meter, integrated from sampled power, estimated by a model; never added up."""
     joules: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     """`None` where unavailable; never 0, which no device uses."""
     window_s: Annotated[float, Field(ge=0)] | None
     reason: str | None = None
     """Why the energy is unavailable; begins with a code where there is one."""
+    begin_ns: int | None = None
+    """When the joules began, on CLOCK_MONOTONIC; `None` if the meter does not tell."""
+    end_ns: int | None = None
+    uncertainty: Annotated[float, Field(ge=0)] | None = None
+    """Relative standard deviation of the joules that comes from the window's two ends. The sensor's
+    gain, of which vendors say nothing, is not in it."""
+    passes: Annotated[float, Field(gt=0)] | None = None
+    """Passes over the data from `begin_ns` to `end_ns`; `None` if the joules are those of the whole
+    timed window."""
+    paused_s: Annotated[float, Field(ge=0)] = 0.0
+    """So long nothing ran within it, for the sake of a part-time sensor; its energy is in `joules`,
+    and its time in `window_s`."""
+    detail: CounterDetail | None = None
+    """How a GPU's counter was read."""
 
     @model_validator(mode="after")
     def _joules_or_a_reason(self) -> Self:
@@ -48,8 +64,13 @@ class EnergyReading(Stored):
 class EnergySource(Protocol):
     """Something that can say how much energy a stretch of time used."""
 
-    def start(self) -> None:
-        """Open the window."""
+    lead_s: float
+    """How much longer than the energy's window the load has to go on."""
+    sensor_tick_s: float
+    """The tick of a sensor that looks a part of the time only; 0 where there is none."""
+
+    def start(self, *, lasts_s: float = 0.0) -> None:
+        """Open the window, in the thread that runs the load, which goes on for at least so long."""
         ...
 
     def stop(self) -> list[EnergyReading]:

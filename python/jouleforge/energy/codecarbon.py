@@ -29,6 +29,9 @@ joules but only those grams, which we do not read, depend on it."""
 class Source:
     """CodeCarbon's figures for processor, memory and GPUs, of this machine as a whole."""
 
+    lead_s = 0.0
+    sensor_tick_s = 0.0
+
     def __init__(self) -> None:
         """Set up the tracker, which takes two seconds, and writes and sends nothing."""
         self.problem: str | None = None
@@ -44,7 +47,7 @@ class Source:
         self._tracker.start_task()
         self._tracker.stop_task()
 
-    def start(self) -> None:
+    def start(self, *, lasts_s: float = 0.0) -> None:  # noqa: ARG002
         """Open the window."""
         self._started_s = time.monotonic()
         self._tracker.start_task()

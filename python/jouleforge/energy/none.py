@@ -8,13 +8,16 @@ from jouleforge.energy import EnergyReading
 class Source:
     """Measures the window's length, and no energy."""
 
+    lead_s = 0.0
+    sensor_tick_s = 0.0
+
     def __init__(self, *, reason: str = "not asked for") -> None:
         """Give this reason with each reading."""
         self.problem: str | None = reason
         self._reason = reason
         self._started_s = 0.0
 
-    def start(self) -> None:
+    def start(self, *, lasts_s: float = 0.0) -> None:  # noqa: ARG002
         """Open the window."""
         self._started_s = time.monotonic()
 

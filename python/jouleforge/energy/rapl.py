@@ -12,6 +12,10 @@ _NAME = "rapl"
 class Source:
     """The RAPL counters of every package."""
 
+    lead_s = 0.0
+    """They advance every millisecond, so that no edge has to be waited for."""
+    sensor_tick_s = 0.0
+
     def __init__(self, *, sysfs: Path = Path("/sys")) -> None:
         """Open the counters; `problem` says why they cannot be read, if so."""
         self._rapl: Rapl | None = None
@@ -22,7 +26,7 @@ class Source:
         except RaplError as error:
             self.problem = str(error)
 
-    def start(self) -> None:
+    def start(self, *, lasts_s: float = 0.0) -> None:  # noqa: ARG002
         """Open the window."""
         self._started_s = time.monotonic()
         if self._rapl is None:
@@ -62,4 +66,7 @@ def _reading(reading: RaplReading) -> EnergyReading:
         joules=reading.joules,
         window_s=reading.window_s,
         reason=reading.reason or None,
+        begin_ns=reading.begin_ns,
+        end_ns=reading.end_ns,
+        uncertainty=None if reading.joules is None else reading.uncertainty,
     )

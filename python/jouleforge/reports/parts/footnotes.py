@@ -24,8 +24,8 @@ DEFINITIONS = (
     ),
     (
         "J/example",
-        "Joules of the whole window, idle power included, over the examples answered in it. Only "
-        "devices of one meter and one scope are added, and 'counter' and 'estimated' never. The "
+        "Joules of the meter's window, idle power included, over the examples answered in it. Only "
+        "devices of one meter and one scope are added, and meters of two classes never. The "
         "interval is the noise between repeats; a counter's own constant error is not in it and "
         "cancels in ratios.",
     ),

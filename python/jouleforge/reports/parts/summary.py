@@ -176,6 +176,8 @@ def _energy(comparison: Comparison) -> Iterator[str]:
         yield "Energy was not measured: nothing here says how many joules an answer costs."
     elif comparison.meter.energy_class == "estimated":
         yield "The joules are estimates of a model, not readings of a meter."
+    elif comparison.meter.energy_class == "integrated":
+        yield "The joules are sampled power, added up, not readings of an energy counter."
     elif comparison.frontier_cost == "time":
         yield "Energy was counted for some rows only, so rows are ranked by time."
 

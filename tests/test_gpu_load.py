@@ -1,0 +1,38 @@
+"""The load that an examination of a GPU's meter works with, on the fake driver."""
+
+import time
+from pathlib import Path
+
+import pytest
+from fake_driver import FakeDriver
+
+from jouleforge.cuda import CudaError
+from jouleforge.errors import MissingError
+from jouleforge.gpu_load import GpuLoad
+
+
+@pytest.fixture
+def driver(cuda_library: Path) -> FakeDriver:
+    return FakeDriver(cuda_library)
+
+
+def test_it_works_until_the_block_is_left(driver: FakeDriver) -> None:
+    load = GpuLoad(driver.path, size=1024)
+    with load.batches(0.001, 0.001):
+        time.sleep(0.02)
+    during = driver.calls["cuMemcpyDtoDAsync_v2"]
+    assert during > 0
+    time.sleep(0.01)
+    assert driver.calls["cuMemcpyDtoDAsync_v2"] == during
+
+
+def test_a_driver_that_fails_is_told_when_the_block_is_left(driver: FakeDriver) -> None:
+    load = GpuLoad(driver.path, size=1024)
+    driver.fail("cuMemcpyDtoDAsync_v2", 700)
+    with pytest.raises(CudaError, match="cuMemcpyDtoDAsync_v2"), load.batches(0.001):
+        time.sleep(0.02)
+
+
+def test_it_needs_a_gpu() -> None:
+    with pytest.raises(MissingError):
+        GpuLoad("libnothing.so.1")
