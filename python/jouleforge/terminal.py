@@ -1,5 +1,6 @@
 """Terminal: comparisons and diagnoses for a person, no wider than 100 columns."""
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -7,7 +8,7 @@ from jouleforge.comparison import Comparison, Row
 from jouleforge.console import WIDTH, make_console
 from jouleforge.doctor import Diagnosis
 from jouleforge.meter_check import MeterCheck
-from jouleforge.reports.parts import footnotes, wording
+from jouleforge.reports.parts import carbon, footnotes, wording
 from jouleforge.reports.parts.summary import summary
 
 _VERDICTS = {"faster": "green", "slower": "red", "no difference shown": "dim", "baseline": ""}
@@ -22,6 +23,7 @@ def print_comparison(comparison: Comparison) -> None:
     console.print(to_rich_table(comparison), width=min(console.width, WIDTH))
     for sentence in footnotes.missing(comparison):
         console.print(Text(f"{wording.MISSING} {sentence}", style="dim"))
+    _print_carbon(comparison, console)
     for raised in comparison.caveats:
         console.print(_note(raised.caveat.text, raised.rows, comparison))
     for note in comparison.notes:
@@ -47,6 +49,23 @@ def to_rich_table(comparison: Comparison) -> Table:
     for row in comparison.rows:
         table.add_row(*_cells(row))
     return table
+
+
+def _print_carbon(comparison: Comparison, console: Console) -> None:
+    """Print the grams of CO2e and all that they rest on, or that there are none."""
+    columns = carbon.columns(comparison)
+    if not columns:
+        console.print(Text(carbon.reason(comparison)))
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column(carbon.UNIT, overflow="fold")
+    for column in columns:
+        table.add_column(Text(column.title.replace(", ", "\n")), justify="right")
+    for row, *cells in zip(comparison.rows, *(column.texts() for column in columns), strict=True):
+        table.add_row(Text(row.label), *map(Text, cells))
+    console.print(table, width=min(console.width, WIDTH))
+    for term, text in carbon.terms(comparison):
+        console.print(Text(f"{term}: {text}"))
 
 
 def _cells(row: Row) -> list[Text]:

@@ -16,8 +16,13 @@ POWER_W = 12345.0
 
 
 @pytest.fixture(scope="module")
-def readings(tmp_path_factory: pytest.TempPathFactory) -> list[EnergyReading]:
-    """One window with the network cut, in a folder and a home whose settings would spoil it."""
+def windows(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[list[EnergyReading], list[EnergyReading]]:
+    """Two windows, the first of which counts as long enough and the second as too short.
+
+    With the network cut, in a folder and a home whose settings would spoil them.
+    """
     pytest.importorskip("codecarbon", reason="needs the package codecarbon")
 
     def refuse(*_: object) -> NoReturn:
@@ -33,17 +38,39 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> list[EnergyReading]:
         patch.setenv("CODECARBON_FORCE_CPU_POWER", str(POWER_W))
         patch.chdir(folder)
         source = energy.open_source("codecarbon", device="cpu")
-        source.start()
-        time.sleep(0.2)
-        found = source.stop()
+        with pytest.MonkeyPatch.context() as lenient:
+            lenient.setattr("jouleforge.energy.codecarbon.SHORTEST_WINDOW_S", 0.1)
+            long_enough = window(source)
+        too_short = window(source)
     assert [path.name for path in folder.iterdir()] == [".codecarbon.config"]
-    return found
+    return long_enough, too_short
+
+
+def window(source: energy.EnergySource) -> list[EnergyReading]:
+    source.start()
+    time.sleep(0.2)
+    return source.stop()
+
+
+@pytest.fixture
+def readings(windows: tuple[list[EnergyReading], list[EnergyReading]]) -> list[EnergyReading]:
+    return windows[0]
 
 
 def test_each_figure_is_an_estimate(readings: list[EnergyReading]) -> None:
     scopes = [reading.scope for reading in readings]
     assert scopes[:2] == ["cpu_package", "dram"]
     assert {reading.energy_class for reading in readings} <= {"estimated", "unavailable"}
+    assert any(reading.joules for reading in readings)
+
+
+def test_short_windows_have_no_estimate(
+    windows: tuple[list[EnergyReading], list[EnergyReading]],
+) -> None:
+    for reading in windows[1]:
+        assert reading.joules is None
+        assert (reading.reason or "").startswith("E_WINDOW_TOO_SHORT: ")
+        assert "at least 10 s" in (reading.reason or "")
 
 
 def test_files_and_variables_do_not_change_the_figures(readings: list[EnergyReading]) -> None:

@@ -83,9 +83,9 @@ def checked(model: Any, **values: Any) -> Any:
         raise InputError("; ".join(mistakes)) from error
 
 
-def print_table(measurements: Any, *, baseline: str) -> None:
+def print_table(measurements: Any, *, baseline: str, carbon: Any = None) -> None:
     """Print measurements side by side."""
     from jouleforge.comparison import compare as compare_rows
     from jouleforge.terminal import print_comparison
 
-    print_comparison(compare_rows(measurements, baseline=baseline or None))
+    print_comparison(compare_rows(measurements, baseline=baseline or None, carbon=carbon))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from jouleforge.carbon import Carbon
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import cells
 from jouleforge.comparison.cells import Cell, Names
@@ -75,6 +76,8 @@ class Comparison:
     """What the frontier weighs against the metric: joules if a counter measured every row."""
     caveats: tuple[RaisedCaveat, ...]
     notes: tuple[Note, ...]
+    carbon: Carbon | None
+    """What turns its joules into grams of CO2e; `None` where no grid was named."""
 
     @property
     def task(self) -> str:
@@ -108,7 +111,10 @@ class Comparison:
 
 
 def compare(
-    measurements: Sequence[Measurement] | str | Path, *, baseline: str | None = None
+    measurements: Sequence[Measurement] | str | Path,
+    *,
+    baseline: str | None = None,
+    carbon: Carbon | None = None,
 ) -> Comparison:
     """Return measurements as one table of rows against a baseline.
 
@@ -119,6 +125,7 @@ def compare(
         measurements: Measurements, or their JSON-lines file.
         baseline: Label of a row, or what only one row's engine is called; `None` is the first row
             of eager PyTorch or, where there is none, the first row.
+        carbon: Grid and PUE for the reports' grams of CO2e; `None` gives no grams.
 
     Raises:
         InputError: There is nothing to compare, no such baseline, or other data or machines.
@@ -146,6 +153,7 @@ def compare(
         frontier_cost=cost,
         caveats=_caveats(rows),
         notes=(*(Note(text, ()) for text in cells.notes(grouped)), *_notes(rows)),
+        carbon=carbon,
     )
 
 

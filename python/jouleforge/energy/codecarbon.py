@@ -25,6 +25,10 @@ _COUNTRY = "FRA"
 """CodeCarbon wants a country for its grams of CO2, and would ask the network for it. Not its
 joules but only those grams, which we do not read, depend on it."""
 
+SHORTEST_WINDOW_S = 10.0
+"""CodeCarbon reads a GPU's counter whenever it is asked and a processor's load once a second. What
+that blurs at the two ends is a small part of a window only if the window is long."""
+
 
 class Source:
     """CodeCarbon's figures for processor, memory and GPUs, of this machine as a whole."""
@@ -66,13 +70,20 @@ class Source:
 
 
 def _reading(scope: Scope, device: str, energy_kwh: float, window_s: float) -> EnergyReading:
-    known = energy_kwh > 0
+    reason = None
+    if window_s < SHORTEST_WINDOW_S:
+        reason = (
+            f"E_WINDOW_TOO_SHORT: {window_s:.3g} s, and CodeCarbon's estimate needs at least "
+            f"{SHORTEST_WINDOW_S:g} s; lengthen the measurement"
+        )
+    elif energy_kwh <= 0:
+        reason = "CodeCarbon gave no energy for it"
     return EnergyReading(
         source="codecarbon",
         device=device or scope,
         scope=scope,
-        energy_class="estimated" if known else "unavailable",
-        joules=energy_kwh * _JOULES_PER_KWH if known else None,
+        energy_class="estimated" if reason is None else "unavailable",
+        joules=energy_kwh * _JOULES_PER_KWH if reason is None else None,
         window_s=window_s,
-        reason=None if known else "CodeCarbon gave no energy for it",
+        reason=reason,
     )

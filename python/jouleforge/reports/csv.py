@@ -4,7 +4,9 @@ import csv
 import io
 from collections.abc import Callable
 
-from jouleforge.comparison import Comparison, Estimate, Interval, Ratio, Row
+from jouleforge.carbon import Carbon
+from jouleforge.comparison import Comparison, Energy, Estimate, Interval, Ratio, Row
+from jouleforge.reports.parts import carbon
 
 Value = str | int | float | bool | None
 
@@ -25,6 +27,7 @@ def _fields(row: Row, comparison: Comparison) -> dict[str, Value]:
         **_identity(row, comparison),
         **_times(row),
         **_energy(row),
+        **_carbon(row, comparison),
         **_quality(row, comparison),
         "caveats": " ".join(row.caveats),
         "notes": " ".join(row.notes),
@@ -90,6 +93,51 @@ def _energy(row: Row) -> dict[str, Value]:
             f"{_plain(other.per_example_j.value)}"
             for other in row.other_energies
         ),
+    }
+
+
+def _carbon(row: Row, comparison: Comparison) -> dict[str, Value]:
+    """Return the grams by the table's meter; those of an estimate have columns of their own."""
+    found, estimated = comparison.carbon, False
+    if row.energy is not None:
+        estimated = row.energy.meter.energy_class == "estimated"
+    grams = found.grams(row.energy.per_example_j) if found and row.energy else None
+    embodied = found.embodied if found else None
+    return {
+        **_estimate("carbon_per_example_g", None if estimated else grams),
+        **_estimate("estimated_carbon_per_example_g", grams if estimated else None),
+        "other_carbon_per_example_g": _other_grams(row.other_energies, found),
+        **_estimate(
+            "embodied_per_example_g", embodied.grams(row.examples_per_s) if embodied else None
+        ),
+        "carbon_reason": carbon.reason(comparison) or None,
+        **_factor(found),
+    }
+
+
+def _other_grams(energies: tuple[Energy, ...], found: Carbon | None) -> str | None:
+    if found is None:
+        return None
+    return "; ".join(
+        f"{other.meter.energy_class} {other.meter.source} {other.meter.scope} "
+        f"{_plain(found.grams(other.per_example_j).value)}"
+        for other in energies
+    )
+
+
+def _factor(found: Carbon | None) -> dict[str, Value]:
+    grid, embodied = (found.grid, found.embodied) if found else (None, None)
+    return {
+        "grid_region": grid.region if grid else None,
+        "grid_year": grid.year if grid else None,
+        "grid_g_per_kwh": grid.g_per_kwh if grid else None,
+        "grid_kind": grid.kind if grid else None,
+        "grid_source": grid.source if grid else None,
+        "grid_retrieved": str(grid.retrieved) if grid and grid.retrieved else None,
+        "pue": found.pue if found else None,
+        "embodied_total_kg": embodied.total_kg if embodied else None,
+        "embodied_lifetime_years": embodied.lifetime_years if embodied else None,
+        "embodied_source": embodied.source if embodied else None,
     }
 
 

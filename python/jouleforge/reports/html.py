@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from jouleforge.comparison import Comparison, Meter, Ratio, Row, cost_of
-from jouleforge.reports.parts import charts, footnotes, wording
+from jouleforge.reports.parts import carbon, charts, footnotes, wording
 from jouleforge.reports.parts.charts import Mark, Scatter
 from jouleforge.reports.parts.summary import summary, winner
 from jouleforge.stats import Estimate
@@ -102,6 +102,9 @@ def render(comparison: Comparison) -> str:
         bars=_bars(comparison),
         is_few=len(comparison.rows) <= _FEW,
         missing=footnotes.missing(comparison),
+        carbon_columns=[(each.title, each.texts()) for each in carbon.columns(comparison)],
+        carbon_terms=carbon.terms(comparison),
+        carbon_unit=carbon.UNIT,
         caveats=_caveats(comparison),
         method=footnotes.method(comparison),
         machine=footnotes.environment(comparison.environment),

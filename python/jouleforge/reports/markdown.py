@@ -3,7 +3,7 @@
 import re
 
 from jouleforge.comparison import Comparison, Row
-from jouleforge.reports.parts import footnotes, wording
+from jouleforge.reports.parts import carbon, footnotes, wording
 from jouleforge.reports.parts.summary import summary
 
 _COLUMNS = (
@@ -28,6 +28,7 @@ def render(comparison: Comparison) -> str:
         "\n\n".join(_escape(sentence) for sentence in summary(comparison)),
         table(comparison).rstrip("\n"),
         *_section(f"{wording.MISSING} in the table", footnotes.missing(comparison)),
+        *_carbon(comparison),
         *_section("Read with care", _caveats(comparison)),
         *_section("How it was measured", _terms(footnotes.method(comparison))),
         *_section("Environment", [_escape(footnotes.environment(comparison.environment))]),
@@ -39,8 +40,11 @@ def render(comparison: Comparison) -> str:
 def table(comparison: Comparison) -> str:
     """Return the table alone, one line per row, ending with a line break."""
     head = [title.format(metric=_escape(comparison.headline)) for title, _ in _COLUMNS]
-    lines = [head, [rule for _, rule in _COLUMNS], *(_cells(row) for row in comparison.rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return _lines([head, [rule for _, rule in _COLUMNS], *map(_cells, comparison.rows)])
+
+
+def _lines(cells: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def _cells(row: Row) -> list[str]:
@@ -60,6 +64,27 @@ def _cells(row: Row) -> list[str]:
         wording.speed_ratio(row),
         "★" if row.on_frontier else "",
     ]
+
+
+def _carbon(comparison: Comparison) -> list[str]:
+    """Return the section of the grams of CO2e, in a table of their own; none without a grid."""
+    columns = carbon.columns(comparison)
+    if not columns:
+        return []
+    titles = [_escape(f"{carbon.UNIT}: {column.title}") for column in columns]
+    figures = zip(*(column.texts() for column in columns), strict=True)
+    table = _lines(
+        [
+            ["Engine", *titles],
+            [":--", *("--:" for _ in columns)],
+            *(
+                [_escape(row.label), *cells]
+                for row, cells in zip(comparison.rows, figures, strict=True)
+            ),
+        ]
+    )
+    terms = _section("Carbon", _terms(carbon.terms(comparison)))
+    return [terms[0], table.rstrip("\n"), terms[1]]
 
 
 def _caveats(comparison: Comparison) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from jouleforge.comparison import Comparison, Meter, Row
 from jouleforge.environment import Environment
 from jouleforge.measurement import Schedule
-from jouleforge.reports.parts import wording
+from jouleforge.reports.parts import carbon, wording
 from jouleforge.stats import fewest_for_quantile
 
 DEFINITIONS = (
@@ -96,6 +96,7 @@ def method(comparison: Comparison) -> list[tuple[str, str]]:
         ("Runtimes", wording.enumeration(sorted({row.first.engine.runtime for row in rows}))),
         ("Tokenising", _tokenising(rows)),
         ("Energy", _energy(comparison)),
+        *([] if carbon.columns(comparison) else carbon.terms(comparison)),
         ("Measured", _dates(rows)),
     ]
 
