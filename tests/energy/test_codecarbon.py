@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 from typing import NoReturn
+from unittest import mock
 
 import pytest
 
@@ -77,6 +78,27 @@ def test_files_and_variables_do_not_change_the_figures(readings: list[EnergyRead
     for reading in readings:
         if reading.joules is not None and reading.window_s:
             assert reading.joules / reading.window_s < POWER_W / 2
+
+
+@pytest.mark.parametrize("uuid", ["GPU-00000000-0000-0000-0000-000000000001", None])
+def test_only_the_gpu_that_works_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, uuid: str | None
+) -> None:
+    pytest.importorskip("codecarbon", reason="needs the package codecarbon")
+
+    def first_gpu() -> str:
+        if uuid is None:
+            raise MissingError("no driver")
+        return uuid
+
+    module = importlib.import_module("jouleforge.energy.codecarbon")
+    tracker = mock.Mock()
+    monkeypatch.setattr(module, "OfflineEmissionsTracker", tracker)
+    monkeypatch.setattr("jouleforge.cuda.uuid", first_gpu)
+    module.Source()
+    assert tracker.call_args.kwargs["gpu_ids"] == ([uuid] if uuid else None)
+    assert tracker.call_args.kwargs["pue"] == 1
+    assert tracker.call_args.kwargs["output_methods"] == []
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

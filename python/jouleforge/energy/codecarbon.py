@@ -8,8 +8,9 @@ import logging
 import time
 from unittest import mock
 
+from jouleforge import cuda
 from jouleforge.energy import EnergyReading, Scope
-from jouleforge.errors import MissingError
+from jouleforge.errors import JouleforgeError, MissingError
 
 try:
     from codecarbon import OfflineEmissionsTracker, emissions_tracker
@@ -31,7 +32,7 @@ that blurs at the two ends is a small part of a window only if the window is lon
 
 
 class Source:
-    """CodeCarbon's figures for processor, memory and GPUs, of this machine as a whole."""
+    """CodeCarbon's figures for the whole processor and memory, and for the GPU that works."""
 
     lead_s = 0.0
     sensor_tick_s = 0.0
@@ -45,7 +46,11 @@ class Source:
         # into what it is told: rated powers, a PUE that multiplies joules, tokens for web services.
         with mock.patch.object(emissions_tracker, "get_hierarchical_config", return_value={}):
             self._tracker = OfflineEmissionsTracker(
-                country_iso_code=_COUNTRY, output_methods=[], log_level="error", pue=1.0
+                country_iso_code=_COUNTRY,
+                output_methods=[],
+                log_level="error",
+                pue=1.0,
+                gpu_ids=_working_gpu(),
             )
         # The first task looks for the hardware. No window should wait for that.
         self._tracker.start_task()
@@ -67,6 +72,17 @@ class Source:
         if data.gpu_count:
             readings.append(_reading("gpu_board", data.gpu_model, data.gpu_energy, window_s))
         return readings
+
+
+def _working_gpu() -> list[str] | None:
+    """Return the UUID of the GPU that engines run on; without CUDA `None`, which is all of them.
+
+    Left alone, CodeCarbon reads CUDA_VISIBLE_DEVICES, whose numbers are not in NVML's order.
+    """
+    try:
+        return [cuda.uuid()]
+    except JouleforgeError:
+        return None
 
 
 def _reading(scope: Scope, device: str, energy_kwh: float, window_s: float) -> EnergyReading:
