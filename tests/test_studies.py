@@ -26,6 +26,7 @@ name = "toy"
 checkpoint = "checkpoint"
 task = "task.toml"
 repeats = 2
+aa = false
 energy = "none"
 schedule = { warmup_s = 0.0, duration_s = 0.01 }
 [[cells]]
@@ -61,6 +62,37 @@ def test_every_cell_is_measured_once_in_every_block(folder: Path) -> None:
     assert not result.failures
     assert sum("converting" in text for text in said) == 1, "cells of one recipe share an engine"
     assert said[-1] == "done"
+
+
+def test_baseline_is_measured_twice_in_every_block_unless_that_is_refused(folder: Path) -> None:
+    (folder / "study.toml").write_text(STUDY.replace("aa = false\n", ""))
+    said: list[str] = []
+    result = run_study(
+        folder / "study.toml", folder / "out", on_progress=lambda p: said.append(p.text)
+    )
+    blocks = [row.block for row in result.measurements if row.block]
+    twins = [block for block in blocks if block.twin]
+    assert [block.repeat for block in twins] == [0, 1]
+    assert len(blocks) == 6
+    assert {block.cell for block in twins} < {block.cell for block in blocks}
+    assert sum("again (A/A)" in text for text in said) == 2
+    assert run_study(folder / "study.toml", folder / "out").measurements == result.measurements
+
+
+@pytest.mark.parametrize(
+    ("cells", "twin"),
+    [
+        ((Cell(target="ort"), Cell(target="pytorch", attention="eager")), 1),
+        ((Cell(target="ort"), Cell(target="pytorch", attention="sdpa")), 0),
+        ((Cell(target="ort"),), None),
+    ],
+)
+def test_cell_that_is_measured_twice_is_the_baseline(
+    cells: tuple[Cell, ...], twin: int | None
+) -> None:
+    study = Study(name="s", checkpoint="c", task="t", cells=cells)
+    assert study.twin == (None if twin is None else cells[twin])
+    assert study.model_copy(update={"aa": False}).twin is None
 
 
 def test_study_that_ran_is_not_run_again(folder: Path) -> None:
@@ -151,7 +183,7 @@ def test_failed_cell_is_named_and_the_others_go_on(folder: Path) -> None:
 
 def test_order_of_blocks_is_random_and_that_of_the_seed() -> None:
     cells = tuple(Cell(target="ort", padding=f"static:{n}") for n in range(1, 9))
-    study = Study(name="s", checkpoint="c", task="t", repeats=20, cells=cells)
+    study = Study(name="s", checkpoint="c", task="t", repeats=20, cells=cells, aa=False)
     subject = _Subject("c", "t")
     orders = {
         repeat: tuple(s.cell.padding for s in _plan(study, subject) if s.repeat == repeat)

@@ -150,6 +150,8 @@ class Block(Stored):
     """Number of the interleaved block; rows of one block are compared in pairs."""
     position: int
     """Place in the block's random order."""
+    twin: bool = False
+    """Whether it is the cell's second measurement in the block, to set it against itself (A/A)."""
 
 
 class Measurement(Stored):

@@ -138,6 +138,11 @@ class Recipe(Stored):
         return buckets
 
     @property
+    def is_eager(self) -> bool:
+        """Whether it is PyTorch with attention written out, which tables take as the baseline."""
+        return self.target == "pytorch" and self.attention == "eager"
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether the engine needs activation ranges."""
         return self.precision in ("int8", "fp8")

@@ -1,11 +1,12 @@
 """Statistics: the intervals and tests behind every number that a report prints.
 
-All intervals are two-sided at 95 %. None is corrected for the number of rows of a table.
+All intervals are two-sided at 95 %. None is corrected for the number of rows of a table. How often
+each holds the truth is simulated by bench/interval_coverage.py. Percentiles are in `quantiles`.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -14,9 +15,15 @@ from scipy.optimize import brentq
 from scipy.stats import binom, norm, t
 
 CONFIDENCE = 0.95
+TAIL = (1 - CONFIDENCE) / 2
+FEWEST_BLOCKS = 10
+"""From this many blocks on they are resampled; of fewer, a resample knows too little."""
 
-_TAIL = (1 - CONFIDENCE) / 2
-_Z = float(norm.ppf(1 - _TAIL))
+_Z = float(norm.ppf(1 - TAIL))
+_DRAWS = 10_000
+_SEED = 20261121
+_AGREEMENT = 0.2
+"""Share of its half-length by which an end may differ before a second interval is shown too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,72 +44,132 @@ class Estimate:
 
     value: float
     interval: Interval | None
+    bootstrap: Interval | None = None
+    """The same from resampled blocks; `None` with fewer than ten."""
+    within_block: bool = False
+    """Whether the interval takes the values of a block for independent: it is then too short by
+    whatever they have in common."""
+
+    @property
+    def intervals(self) -> tuple[Interval, ...]:
+        """Return what is to be shown: the interval, and the bootstrap's where the two differ."""
+        return shown_intervals(self.interval, self.bootstrap)
+
+
+def shown_intervals(interval: Interval | None, bootstrap: Interval | None) -> tuple[Interval, ...]:
+    """Return an interval, and with it the bootstrap's if an end differs by over 20 %.
+
+    On the logarithmic scale, in shares of the first interval's half-length. Differing intervals
+    tell of outliers or of skew, which neither of the two can be trusted to have caught.
+    """
+    if interval is None:
+        return ()
+    if bootstrap is None:
+        return (interval,)
+    low, high, other_low, other_high = (
+        math.log(end) for end in (interval.low, interval.high, bootstrap.low, bootstrap.high)
+    )
+    furthest = max(abs(low - other_low), abs(high - other_high))
+    # Of equal values both intervals are a point, up to rounding.
+    differ = furthest > _AGREEMENT * (high - low) / 2 + 1e-9
+    return (interval, bootstrap) if differ else (interval,)
 
 
 @cache
-def quantile_ranks(count: int, level: float) -> tuple[int, int] | None:
-    """Return the ranks (1 is the smallest) of the order statistics that enclose a quantile.
-
-    Distribution-free: how many of `count` independent values lie below the quantile is binomial.
+def block_counts(blocks: int) -> NDArray[np.float64]:
+    """Return how often each block stands in each of 10,000 seeded draws with replacement.
 
     Returns:
-        Ranks of the lower and the upper end, or `None` if one does not exist: with fewer than
-        `fewest_for_quantile(level)` values even the largest may well lie below the quantile.
+        Shape (draws, blocks); each row adds up to the number of blocks.
     """
-    low = int(binom.ppf(_TAIL, count, level))
-    high = int(binom.ppf(1 - _TAIL, count, level)) + 1
-    return (low, high) if low >= 1 and high <= count else None
-
-
-def fewest_for_quantile(level: float) -> int:
-    """Return how many values a quantile of at least a half needs for both ends to exist."""
-    return math.ceil(math.log(_TAIL) / math.log(level))
-
-
-def percentile(values: NDArray[np.float64], level: float) -> Estimate | None:
-    """Return a quantile of the values, or `None` where they are too few to bound it from above.
-
-    Args:
-        values: One-dimensional, in any order.
-        level: Between 0 and 1; 0.95 is the 95th percentile.
-    """
-    ranks = quantile_ranks(len(values), level)
-    if ranks is None:
-        return None
-    ordered = np.sort(values)
-    # An observed value, never one between two: it lies within its interval by construction.
-    value = float(np.quantile(ordered, level, method="inverted_cdf"))
-    low, high = ranks
-    return Estimate(value, Interval(float(ordered[low - 1]), float(ordered[high - 1])))
+    random = np.random.default_rng(_SEED)
+    return random.multinomial(blocks, [1 / blocks] * blocks, size=_DRAWS).astype(np.float64)
 
 
 def geometric_mean(values: Sequence[float]) -> Estimate:
-    """Return the geometric mean of positive values with the t interval of their logarithms.
+    """Return the geometric mean of positive values, one a block, with two intervals.
+
+    The interval is Student's t of the logarithms. From ten values on there is the bootstrap's too,
+    which does not take them for normal: the percentiles of the means of 10,000 resamples, at the
+    levels that a t interval has and not at 2.5 %, without which it holds the truth in 90 of 100
+    cases (Hesterberg, The American Statistician 69, 2015, 371-386: the expanded percentile).
 
     Of paired ratios this is the ratio of the pair, and the same whichever way round it is taken.
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
-    mean = float(logs.mean())
-    if len(logs) < 2:
+    mean, count = float(logs.mean()), len(logs)
+    if count < 2:
         return Estimate(math.exp(mean), None)
-    half = float(t.ppf(1 - _TAIL, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
-    return Estimate(math.exp(mean), Interval(math.exp(mean - half), math.exp(mean + half)))
+    half = float(t.ppf(1 - TAIL, count - 1) * logs.std(ddof=1) / math.sqrt(count))
+    interval = Interval(math.exp(mean - half), math.exp(mean + half))
+    return Estimate(math.exp(mean), interval, bootstrap=_bootstrap(logs))
+
+
+def _bootstrap(logs: NDArray[np.float64]) -> Interval | None:
+    """Return the expanded percentile interval of the mean of logarithms, as factors."""
+    count = len(logs)
+    if count < FEWEST_BLOCKS:
+        return None
+    means = block_counts(count) @ logs / count
+    expanded = norm.cdf(math.sqrt(count / (count - 1)) * t.ppf(TAIL, count - 1))
+    low, high = np.quantile(means, (expanded, 1 - expanded))
+    return Interval(math.exp(low), math.exp(high))
 
 
 def median_of_repeats(values: Sequence[float]) -> Estimate:
-    """Return the median of positive values with the t interval of their logarithms.
+    """Return the median of positive values with the intervals of their geometric mean.
 
-    The median is what a single slow repeat cannot move. The interval is that of the geometric mean:
-    one of the median itself would need six repeats.
+    The median is what a single slow repeat cannot move. An interval of the median itself would need
+    six repeats.
     """
-    return Estimate(float(np.median(values)), geometric_mean(values).interval)
+    return replace(geometric_mean(values), value=float(np.median(values)))
+
+
+def scaled(found: Estimate, factor: float) -> Estimate:
+    """Return an estimate in another unit; the factor is positive."""
+
+    def times(interval: Interval | None) -> Interval | None:
+        return interval and Interval(interval.low * factor, interval.high * factor)
+
+    return replace(
+        found,
+        value=found.value * factor,
+        interval=times(found.interval),
+        bootstrap=times(found.bootstrap),
+    )
+
+
+def quotient(dividend: Estimate, divisor: Estimate) -> Estimate:
+    """Return the quotient of two independent estimates of positive quantities.
+
+    On the logarithmic scale, the distances of the ends from the values are added as standard errors
+    are (MOVER: Zou and Donner, Statistics in Medicine 27, 2008, 1693-1702). This keeps the interval
+    lopsided where one of the two is, as Wilson's is near 1. There is none where one has none.
+    """
+    value = dividend.value / divisor.value
+    top, bottom = dividend.interval, divisor.interval
+    if top is None or bottom is None:
+        return Estimate(value, None)
+    down = _length(dividend.value / top.low, bottom.high / divisor.value)
+    up = _length(top.high / dividend.value, divisor.value / bottom.low)
+    return Estimate(value, Interval(value / down, value * up))
+
+
+def _length(one: float, other: float) -> float:
+    """Return the factor whose logarithm is as long as those of two factors at right angles."""
+    return math.exp(math.hypot(math.log(one), math.log(other)))
 
 
 def wilson(successes: int, count: int) -> Interval:
     """Return Wilson's score interval of a proportion (Wilson, JASA 22, 1927)."""
-    share, spread = successes / count, _Z**2 / count
+    return _score(successes, count, _Z)
+
+
+def _score(successes: int, count: int, z: float) -> Interval:
+    """Return the score interval of a proportion that reaches z standard errors."""
+    share, spread = successes / count, z**2 / count
     centre = (share + spread / 2) / (1 + spread)
-    half = _Z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
@@ -149,3 +216,28 @@ def _variance(difference: float, *, gained: int, lost: int, count: int) -> float
     root = math.sqrt(max(0.0, linear**2 - 8 * count * constant))
     lost_share = (root - linear) / (4 * count)
     return 2 * lost_share + difference * (1 - difference)
+
+
+def paired_proportions(*, both: int, gained: int, lost: int) -> Estimate | None:
+    """Return the quotient of two accuracies over the same examples, with its interval.
+
+    Bonett and Price's hybrid of Wilson intervals (Statistics in Medicine 25, 2006, 3039-3047, as
+    written out by Fagerland, Lydersen and Laake, Statistics in Medicine 33, 2014, 2850-2875): the
+    two score intervals are narrowed by what the pairs have in common.
+
+    Args:
+        both: Examples that both engines answer rightly.
+        gained: Examples that only the new engine answers rightly.
+        lost: Examples that only the old one does.
+
+    Returns:
+        New over old; `None` where one of them is never right.
+    """
+    new, old, count = both + gained, both + lost, both + gained + lost
+    if not new or not old:
+        return None
+    common = math.sqrt((gained + lost + 2) / ((new + 1) * (old + 1)))
+    apart = sum(math.sqrt((1 - (one + 1) / (count + 2)) / (one + 1)) for one in (new, old))
+    z = _Z * common / apart
+    own, other = (_score(one, count, z) for one in (new, old))
+    return Estimate(new / old, Interval(own.low / other.high, own.high / other.low))

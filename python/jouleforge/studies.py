@@ -99,10 +99,11 @@ class _Step:
     key: str
     repeat: int
     position: int
+    twin: bool = False
 
     @property
     def file_name(self) -> str:
-        return f"{self.key[:16]}-{self.repeat:03d}.json"
+        return f"{self.key[:16]}-{self.repeat:03d}{'-aa' if self.twin else ''}.json"
 
 
 def run_study(
@@ -168,7 +169,8 @@ class _Run:
         for step in missing:
             engine = self._engine(step.cell, total=len(plan))
             if engine is not None:
-                self._tell(len(plan), f"block {step.repeat + 1}: {_title(step.cell)}")
+                again = ", again (A/A)" if step.twin else ""
+                self._tell(len(plan), f"block {step.repeat + 1}: {_title(step.cell)}{again}")
                 self._measure(step, engine)
             self._done += 1
             self._collect(plan)
@@ -211,7 +213,7 @@ class _Run:
             threads=self._study.threads,
             schedule=self._study.schedule,
             energy=self._study.energy,
-            block=Block(cell=step.key, repeat=step.repeat, position=step.position),
+            block=Block(cell=step.key, repeat=step.repeat, position=step.position, twin=step.twin),
             row=self._row(step),
         )
         self._do(job, f"measure {_title(step.cell)}, block {step.repeat + 1}")
@@ -257,13 +259,14 @@ def _plan(study: Study, subject: _Subject) -> Iterator[_Step]:
     """Give every measurement in the order it runs: blocks of all cells, each shuffled anew.
 
     Interleaving spreads whatever drifts (temperature, clocks, neighbours) over all cells alike, and
-    makes each block a set of pairs.
+    makes each block a set of pairs. The twin (A/A) stands anywhere in the block, as any cell does.
     """
+    twins = [(study.twin, True)] if study.twin else []
     for repeat in range(study.repeats):
-        cells = list(study.cells)
-        random.Random(f"{study.seed}/{repeat}").shuffle(cells)
-        for position, cell in enumerate(cells):
-            yield _Step(cell, _key(study, cell, subject), repeat, position)
+        steps = [*((cell, False) for cell in study.cells), *twins]
+        random.Random(f"{study.seed}/{repeat}").shuffle(steps)
+        for position, (cell, twin) in enumerate(steps):
+            yield _Step(cell, _key(study, cell, subject), repeat, position, twin)
 
 
 def _key(study: Study, cell: Cell | EngineCell, subject: _Subject) -> str:

@@ -66,6 +66,9 @@ class Study(Stored):
     threads: Annotated[int, Field(ge=1)] = 1
     repeats: Annotated[int, Field(ge=1)] = 5
     """Blocks: every block measures each cell once, in its own random order."""
+    aa: bool = True
+    """Measure the baseline a second time in every block, to learn what the method cannot resolve.
+    A study of one cell compares nothing, and leaves it out."""
     seed: int = 0
     energy: str = "auto"
     schedule: Schedule = Schedule()
@@ -77,6 +80,17 @@ class Study(Stored):
             if cell in self.cells[:number]:
                 raise ValueError(f"cells.{number} stands twice: {cell.name} {cell.padding}")
         return self
+
+    @property
+    def twin(self) -> Cell | EngineCell | None:
+        """Return the cell that is measured twice in every block.
+
+        The first one of eager PyTorch, which `compare` takes as the baseline, or the first of all.
+        """
+        if not self.aa or len(self.cells) == 1:
+            return None
+        eager = [isinstance(cell, Cell) and cell.is_eager for cell in self.cells]
+        return self.cells[eager.index(True) if any(eager) else 0]
 
     @classmethod
     def load(cls, path: str | Path) -> "Study":

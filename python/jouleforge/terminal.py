@@ -8,7 +8,7 @@ from jouleforge.comparison import Comparison, Row
 from jouleforge.console import WIDTH, make_console
 from jouleforge.doctor import Diagnosis
 from jouleforge.meter_check import MeterCheck
-from jouleforge.reports.parts import carbon, footnotes, wording
+from jouleforge.reports.parts import carbon, footnotes, joules, wording
 from jouleforge.reports.parts.summary import summary
 
 _VERDICTS = {"faster": "green", "slower": "red", "no difference shown": "dim", "baseline": ""}
@@ -21,6 +21,8 @@ def print_comparison(comparison: Comparison) -> None:
     for sentence in summary(comparison):
         console.print(Text(sentence))
     console.print(to_rich_table(comparison), width=min(console.width, WIDTH))
+    for label, text in joules.lines(comparison):
+        console.print(Text(f"{label}: {text}"))
     for sentence in footnotes.missing(comparison):
         console.print(Text(f"{wording.MISSING} {sentence}", style="dim"))
     _print_carbon(comparison, console)
@@ -82,7 +84,7 @@ def _cells(row: Row) -> list[Text]:
         Text(_joules(row)),
         Text(wording.metric(row.headline)),
         Text(_same(row)),
-        Text("1" if row.is_baseline else wording.speed_ratio(row), style=_VERDICTS[row.verdict]),
+        Text(_ratio(row), style=_VERDICTS[row.verdict]),
     ]
 
 
@@ -92,6 +94,14 @@ def _joules(row: Row) -> str:
         return wording.MISSING
     mark = "" if row.energy.meter.energy_class == "counter" else "~"
     return f"{mark}{wording.number(row.energy.per_example_j.value)}"
+
+
+def _ratio(row: Row) -> str:
+    """Return the speed ratio with its intervals, one a line: the column is narrow."""
+    if row.is_baseline:
+        return "1"
+    bounds = "\n".join(wording.bounds(row.speed_ratio.intervals))
+    return f"{wording.number(row.speed_ratio.value)} {bounds}".rstrip()
 
 
 def _same(row: Row) -> str:

@@ -139,7 +139,8 @@ def test_joules_are_those_of_the_window_over_its_examples() -> None:
     assert found.energy is not None
     assert found.energy.per_example_j.value == pytest.approx(0.5)
     assert found.energy.meter.energy_class == "counter"
-    assert found.joules_per_correct == pytest.approx(0.5 / 0.9)
+    assert found.joules_per_correct is not None
+    assert found.joules_per_correct.value == pytest.approx(0.5 / 0.9)
 
 
 def test_devices_of_one_meter_are_added_and_listed() -> None:

@@ -1,6 +1,6 @@
 """Comparison: measurements side by side, each against one baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -9,14 +9,15 @@ from jouleforge.carbon import Carbon
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import cells
 from jouleforge.comparison.cells import Cell, Names
+from jouleforge.comparison.ratios import Ratio, Resolution, furthest
 from jouleforge.comparison.rows import (
     AccuracyDifference,
     Energy,
     Meter,
-    Ratio,
     Row,
     build_row,
     energies,
+    resolution_of,
 )
 from jouleforge.environment import Environment
 from jouleforge.errors import InputError
@@ -33,6 +34,7 @@ __all__ = [
     "Note",
     "RaisedCaveat",
     "Ratio",
+    "Resolution",
     "Row",
     "compare",
     "cost_of",
@@ -78,6 +80,8 @@ class Comparison:
     notes: tuple[Note, ...]
     carbon: Carbon | None
     """What turns its joules into grams of CO2e; `None` where no grid was named."""
+    resolution: Resolution | None
+    """What an engine differs from itself by; `None` if no block measured one twice."""
 
     @property
     def task(self) -> str:
@@ -120,6 +124,8 @@ def compare(
 
     Repeats of one cell (engine, workload, threads) become one row. Ratios are of pairs: of what was
     measured in the same block or, for single measurements, of the first with the first and so on.
+    What a study measured twice in a block (A/A) is no row: it gives the resolution, which a ratio
+    must exceed to count as shown.
 
     Args:
         measurements: Measurements, or their JSON-lines file.
@@ -138,8 +144,9 @@ def compare(
     names = cells.names(grouped)
     chosen = _choose(grouped, names, baseline)
     meter = _meter(grouped)
+    resolution = _resolution(grouped, names, meter)
     rows = [
-        build_row(cell, chosen, names=name, meter=meter)
+        build_row(cell, chosen, names=name, meter=meter, resolution=resolution)
         for cell, name in zip(grouped, names, strict=True)
     ]
     counted = meter is not None and meter.energy_class == "counter"
@@ -152,8 +159,13 @@ def compare(
         meter=meter,
         frontier_cost=cost,
         caveats=_caveats(rows),
-        notes=(*(Note(text, ()) for text in cells.notes(grouped)), *_notes(rows)),
+        notes=(
+            *(Note(text, ()) for text in cells.notes(grouped)),
+            *_unresolved(rows),
+            *_notes(rows),
+        ),
         carbon=carbon,
+        resolution=resolution,
     )
 
 
@@ -172,8 +184,7 @@ def cost_of(row: Row, cost: Cost) -> float:
 
 def _choose(grouped: Sequence[Cell], names: Sequence[Names], baseline: str | None) -> Cell:
     if baseline is None:
-        recipes = [cell.first.engine.recipe for cell in grouped]
-        eager = [recipe.target == "pytorch" and recipe.attention == "eager" for recipe in recipes]
+        eager = [cell.first.engine.recipe.is_eager for cell in grouped]
         return grouped[eager.index(True) if any(eager) else 0]
     for called in (
         [name.label for name in names],
@@ -200,6 +211,18 @@ def _meter(grouped: Sequence[Cell]) -> Meter | None:
     )
 
 
+def _resolution(
+    grouped: Sequence[Cell], names: Sequence[Names], meter: Meter | None
+) -> Resolution | None:
+    """Return the A/A measurement; the worst of them if several rows have one."""
+    found = [
+        resolution_of(cell, label=name.label, meter=meter)
+        for cell, name in zip(grouped, names, strict=True)
+    ]
+    measured = [each for each in found if each is not None]
+    return max(measured, key=lambda each: furthest(each.speed) or 1.0, default=None)
+
+
 def _on_frontier(row: Row, rows: Sequence[Row], cost: Cost) -> bool:
     """Return whether no other row is as good in both respects and better in one."""
     return row.headline is not None and not any(_beats(other, row, cost) for other in rows)
@@ -220,6 +243,25 @@ def _caveats(rows: Sequence[Row]) -> tuple[RaisedCaveat, ...]:
         for caveat in Caveat
         if any(caveat in row.caveats for row in rows)
     )
+
+
+def _unresolved(rows: Sequence[Row]) -> Iterator[Note]:
+    """Tell which ratios only seem to differ from 1."""
+    for what, ratios in (
+        ("speed", {row.label: row.speed_ratio for row in rows}),
+        ("energy", {row.label: row.energy_ratio for row in rows}),
+    ):
+        labels = [
+            label
+            for label, ratio in ratios.items()
+            if ratio is not None and ratio.excludes_one and not ratio.is_resolved
+        ]
+        if labels:
+            yield Note(
+                f"The interval of the {what} ratio excludes 1, but the effect is no larger than "
+                "what an engine may differ from itself by (A/A); it is not called a difference.",
+                tuple(labels),
+            )
 
 
 def _notes(rows: Sequence[Row]) -> tuple[Note, ...]:

@@ -5,7 +5,7 @@ A cell is one engine on one workload with one number of threads; its measurement
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from jouleforge.errors import InputError
@@ -23,6 +23,9 @@ class Cell:
     """Number of the block -> the measurement; equal numbers of two cells are a pair."""
     first: Measurement
     """The one of the lowest number; it stands for what all of them share."""
+    twins: dict[int, Measurement] = field(default_factory=dict)
+    """Number of the block -> the second measurement of the cell in it, if a study took one (A/A).
+    It is no part of the row."""
 
 
 def group(measurements: Sequence[Measurement]) -> list[Cell]:
@@ -35,8 +38,10 @@ def group(measurements: Sequence[Measurement]) -> list[Cell]:
     _check_data(measurements)
     _check_machine(measurements)
     found: dict[str, dict[int, Measurement]] = {}
+    twins: dict[str, dict[int, Measurement]] = {}
     for measurement, repeat in zip(measurements, _repeat_numbers(measurements), strict=True):
-        repeats = found.setdefault(_key(measurement), {})
+        is_twin = measurement.block is not None and measurement.block.twin
+        repeats = (twins if is_twin else found).setdefault(_key(measurement), {})
         if repeat in repeats:
             raise InputError(
                 f"{measurement.engine.name} stands twice in block {repeat + 1} (started "
@@ -44,9 +49,15 @@ def group(measurements: Sequence[Measurement]) -> list[Cell]:
                 "of one study at a time"
             )
         repeats[repeat] = measurement
+    for key in [key for key in twins if key not in found]:  # the first ones failed
+        found[key] = twins.pop(key)
     return [
-        Cell(repeats=dict(sorted(repeats.items())), first=repeats[min(repeats)])
-        for repeats in found.values()
+        Cell(
+            repeats=dict(sorted(repeats.items())),
+            first=repeats[min(repeats)],
+            twins=dict(sorted(twins.get(key, {}).items())),
+        )
+        for key, repeats in found.items()
     ]
 
 

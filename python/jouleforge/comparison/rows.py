@@ -1,14 +1,18 @@
 """Rows: what the repeats of one cell show, by themselves and against the baseline."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from jouleforge import stats
 from jouleforge.caveats import Caveat
+from jouleforge.comparison import ratios
 from jouleforge.comparison.cells import Cell, Names, differences
+from jouleforge.comparison.ratios import Ratio, Resolution
 from jouleforge.measurement import Measurement
+from jouleforge.quantiles import percentile
 from jouleforge.stats import Estimate, Interval
 
 EnergyClass = Literal["counter", "integrated", "estimated"]
@@ -37,24 +41,6 @@ class Energy:
     """Median over the repeats: joules of the meter's window over the examples answered in it."""
     by_repeat_j: dict[int, float]
     """Number of the block -> joules per example."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """A row over the baseline: geometric mean of the pairs, with its t interval."""
-
-    value: float
-    interval: Interval | None
-    """`None` with fewer than two pairs."""
-    pairs: int
-    """Blocks in which both were measured."""
-
-    @property
-    def shown(self) -> Literal["above", "below", "neither"]:
-        """Return on which side of 1 the whole interval lies."""
-        if self.interval is None or not self.interval.excludes(1.0):
-            return "neither"
-        return "above" if self.interval.low > 1 else "below"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +104,29 @@ class Row:
     """Examples per second over the baseline's: more is faster."""
     energy_ratio: Ratio | None
     """Joules per example over the baseline's: less is better; only by the same meter."""
+    joules_per_correct: Estimate | None
+    """Joules per rightly answered example; `None` without energy, and for other kinds."""
+    correct_energy_ratio: Ratio | None
+    """The same over the baseline's, of the same examples; `None` for the baseline, and where there
+    is no such ratio."""
     caveats: tuple[Caveat, ...]
     notes: tuple[str, ...]
 
     @property
-    def joules_per_correct(self) -> float | None:
-        """Joules per rightly answered example; `None` without energy, and for other kinds."""
-        accuracy = self.first.quality.metrics.get("accuracy")
-        if self.energy is None or self.first.facts.kind != "single-label" or not accuracy:
+    def joules_per_real_token(self) -> Estimate | None:
+        """Joules per token of the texts themselves; `None` without energy."""
+        return self._joules_per(self.first.facts.real_tokens)
+
+    @property
+    def joules_per_computed_token(self) -> Estimate | None:
+        """Joules per token that was computed, padding included; `None` without energy."""
+        return self._joules_per(self.first.facts.computed_tokens)
+
+    def _joules_per(self, parts: int) -> Estimate | None:
+        """Return the energy per part, of which all examples together have so many."""
+        if self.energy is None:
             return None
-        return self.energy.per_example_j.value / accuracy
+        return stats.scaled(self.energy.per_example_j, self.first.facts.examples / parts)
 
     @property
     def verdict(self) -> Literal["baseline", "faster", "slower", "no difference shown"]:
@@ -169,8 +168,22 @@ def _joules_per_example(measurement: Measurement) -> dict[Meter, float]:
     }
 
 
-def build_row(cell: Cell, baseline: Cell, *, names: Names, meter: Meter | None) -> Row:
+def build_row(
+    cell: Cell,
+    baseline: Cell,
+    *,
+    names: Names,
+    meter: Meter | None,
+    resolution: Resolution | None,
+) -> Row:
     """Return the row of a cell against the baseline's cell, not yet on any frontier.
+
+    Args:
+        cell: The row's repeats.
+        baseline: What they are paired with.
+        names: What the row is called.
+        meter: Whose joules are the row's.
+        resolution: The smallest ratios that are told from 1; `None` if they were not measured.
 
     Raises:
         InputError: The answers and the accuracies contradict each other.
@@ -178,8 +191,10 @@ def build_row(cell: Cell, baseline: Cell, *, names: Names, meter: Meter | None) 
     first, repeats = cell.first, list(cell.repeats.values())
     found = energies(cell)
     energy = next((energy for energy in found if energy.meter == meter), None)
-    latencies_s = np.concatenate([row.timing.latency_ns().ravel() for row in repeats]) / 1e9
+    latencies_s = [row.timing.latency_ns().ravel() / 1e9 for row in repeats]
     peaks = [row.memory.peak_rss_bytes for row in repeats]
+    itself = (resolution.speed, resolution.energy) if resolution else (None, None)
+    energy_ratio = _energy_ratio(cell, baseline, meter, itself[1])
     return Row(
         name=names.name,
         label=names.label,
@@ -189,10 +204,10 @@ def build_row(cell: Cell, baseline: Cell, *, names: Names, meter: Meter | None) 
         first=first,
         repeats=len(repeats),
         examples_per_s=stats.median_of_repeats([row.examples_per_s for row in repeats]),
-        batches_timed=len(latencies_s),
-        latency_p50_s=stats.percentile(latencies_s, 0.50),
-        latency_p95_s=stats.percentile(latencies_s, 0.95),
-        latency_p99_s=stats.percentile(latencies_s, 0.99),
+        batches_timed=sum(map(len, latencies_s)),
+        latency_p50_s=percentile(latencies_s, 0.50),
+        latency_p95_s=percentile(latencies_s, 0.95),
+        latency_p99_s=percentile(latencies_s, 0.99),
         energy=energy,
         energy_reason="" if energy else _why_no_energy(cell, meter),
         other_energies=tuple(other for other in found if other is not energy),
@@ -203,8 +218,10 @@ def build_row(cell: Cell, baseline: Cell, *, names: Names, meter: Meter | None) 
         tokenize_s=float(np.median([row.facts.tokenize_s for row in repeats])),
         load_s=float(np.median([row.timing.load_s for row in repeats])),
         peak_rss_bytes=max((peak for peak in peaks if peak is not None), default=None),
-        speed_ratio=_speed_ratio(cell, baseline),
-        energy_ratio=_energy_ratio(cell, baseline, meter),
+        speed_ratio=_speed_ratio(cell, baseline, itself[0]),
+        energy_ratio=energy_ratio,
+        joules_per_correct=_joules_per_correct(first, energy),
+        correct_energy_ratio=_correct_energy_ratio(energy_ratio, cell, baseline),
         caveats=tuple(sorted({caveat for row in repeats for caveat in row.caveats})),
         notes=_notes(cell, baseline),
     )
@@ -260,35 +277,62 @@ def _accuracy_difference(cell: Cell, baseline: Cell) -> AccuracyDifference | Non
     )
 
 
-def _speed_ratio(cell: Cell, baseline: Cell) -> Ratio:
-    rates = [
-        {repeat: row.examples_per_s for repeat, row in one.repeats.items()}
-        for one in (cell, baseline)
-    ]
-    paired = _ratio(rates[0], rates[1])
+def _rates(found: Mapping[int, Measurement]) -> dict[int, float]:
+    return {repeat: row.examples_per_s for repeat, row in found.items()}
+
+
+def _speed_ratio(cell: Cell, baseline: Cell, itself: Ratio | None) -> Ratio:
+    rates = [_rates(one.repeats) for one in (cell, baseline)]
+    paired = ratios.paired(rates[0], rates[1])
     if paired is None:
         own, other = (float(np.median(list(one.values()))) for one in rates)
         return Ratio(own / other, None, pairs=0)
-    return paired
+    return ratios.limited(paired, itself)
 
 
-def _energy_ratio(cell: Cell, baseline: Cell, meter: Meter | None) -> Ratio | None:
+def _energy_ratio(
+    cell: Cell, baseline: Cell, meter: Meter | None, itself: Ratio | None
+) -> Ratio | None:
     own, other = (
         next((found for found in energies(one) if found.meter == meter), None)
         for one in (cell, baseline)
     )
     if own is None or other is None:
         return None
-    return _ratio(own.by_repeat_j, other.by_repeat_j)
+    found = ratios.paired(own.by_repeat_j, other.by_repeat_j)
+    return found and ratios.limited(found, itself)
 
 
-def _ratio(own: dict[int, float], other: dict[int, float]) -> Ratio | None:
-    """Return the geometric mean of the pairs' ratios; None if there is no pair."""
-    pairs = [own[repeat] / other[repeat] for repeat in sorted(own.keys() & other.keys())]
-    if not pairs:
+def resolution_of(cell: Cell, *, label: str, meter: Meter | None) -> Resolution | None:
+    """Return what a cell shows against itself; None if no block measured it twice."""
+    speed = ratios.paired(_rates(cell.twins), _rates(cell.repeats))
+    if speed is None:
         return None
-    estimate = stats.geometric_mean(pairs)
-    return Ratio(estimate.value, estimate.interval, len(pairs))
+    twin = replace(cell, repeats=cell.twins)
+    return Resolution(label, speed, _energy_ratio(twin, cell, meter, None))
+
+
+def _joules_per_correct(first: Measurement, energy: Energy | None) -> Estimate | None:
+    """Return the joules per right answer, with the noise of the meter and of the sample in it."""
+    accuracy, count = first.quality.metrics.get("accuracy"), first.facts.examples
+    if energy is None or first.facts.kind != "single-label" or not accuracy:
+        return None
+    share = Estimate(accuracy, stats.wilson(round(accuracy * count), count))
+    found = stats.quotient(stats.geometric_mean(list(energy.by_repeat_j.values())), share)
+    return replace(found, value=energy.per_example_j.value / accuracy)
+
+
+def _correct_energy_ratio(ratio: Ratio | None, cell: Cell, baseline: Cell) -> Ratio | None:
+    """Return the ratio of joules per right answer, of answers to the same examples."""
+    own, other = cell.first.quality.correct, baseline.first.quality.correct
+    is_defined = cell is not baseline and cell.first.facts.kind == "single-label"
+    if ratio is None or own is None or other is None or not is_defined:
+        return None
+    right, reference = own.unpack(), other.unpack()
+    counts = (right & reference).sum(), (right & ~reference).sum(), (reference & ~right).sum()
+    both, gained, lost = map(int, counts)
+    correct = stats.paired_proportions(both=both, gained=gained, lost=lost)
+    return ratios.per_correct(ratio, correct)
 
 
 def _notes(cell: Cell, baseline: Cell) -> tuple[str, ...]:

@@ -65,9 +65,9 @@ def _times(row: Row) -> dict[str, Value]:
     return {
         **_estimate("examples_per_s", row.examples_per_s),
         "batches_timed": row.batches_timed,
-        **_estimate("latency_p50_s", row.latency_p50_s),
-        **_estimate("latency_p95_s", row.latency_p95_s),
-        **_estimate("latency_p99_s", row.latency_p99_s),
+        **_percentile("latency_p50_s", row.latency_p50_s),
+        **_percentile("latency_p95_s", row.latency_p95_s),
+        **_percentile("latency_p99_s", row.latency_p99_s),
         "tokenize_s": row.tokenize_s,
         "load_s": row.load_s,
         "peak_rss_bytes": row.peak_rss_bytes,
@@ -81,13 +81,16 @@ def _energy(row: Row) -> dict[str, Value]:
     meter = energy.meter if energy else None
     return {
         **_estimate("energy_per_example_j", energy.per_example_j if energy else None),
-        "energy_per_correct_j": row.joules_per_correct,
+        **_estimate("energy_per_correct_j", row.joules_per_correct),
+        **_estimate("energy_per_real_token_j", row.joules_per_real_token),
+        **_estimate("energy_per_computed_token_j", row.joules_per_computed_token),
         "energy_class": meter.energy_class if meter else "unavailable",
         "energy_source": meter.source if meter else None,
         "energy_scope": meter.scope if meter else None,
         "energy_devices": " + ".join(meter.devices) if meter else None,
         "energy_reason": row.energy_reason or None,
         **_ratio("energy_ratio", row.energy_ratio),
+        **_ratio("correct_energy_ratio", row.correct_energy_ratio),
         "other_energies_per_example_j": "; ".join(
             f"{other.meter.energy_class} {other.meter.source} {other.meter.scope} "
             f"{_plain(other.per_example_j.value)}"
@@ -161,6 +164,16 @@ def _estimate(name: str, found: Estimate | None) -> dict[str, Value]:
     return {
         name: found.value if found else None,
         **_interval(name, found.interval if found else None),
+        **_interval(f"{name}_bootstrap", found.bootstrap if found else None),
+    }
+
+
+def _percentile(name: str, found: Estimate | None) -> dict[str, Value]:
+    """Return a percentile and what its interval takes for independent: blocks, or all batches."""
+    return {
+        name: found.value if found else None,
+        **_interval(name, found.interval if found else None),
+        f"{name}_interval": ("within-block" if found.within_block else "blocks") if found else None,
     }
 
 
@@ -168,7 +181,9 @@ def _ratio(name: str, found: Ratio | None) -> dict[str, Value]:
     return {
         name: found.value if found else None,
         **_interval(name, found.interval if found else None),
+        **_interval(f"{name}_bootstrap", found.bootstrap if found else None),
         f"{name}_pairs": found.pairs if found else None,
+        f"{name}_resolution": found.resolution if found else None,
     }
 
 

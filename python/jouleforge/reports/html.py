@@ -8,10 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from jouleforge.comparison import Comparison, Meter, Ratio, Row, cost_of
-from jouleforge.reports.parts import carbon, charts, footnotes, wording
+from jouleforge.reports.parts import carbon, charts, footnotes, joules, wording
 from jouleforge.reports.parts.charts import Mark, Scatter
 from jouleforge.reports.parts.summary import summary, winner
-from jouleforge.stats import Estimate
+from jouleforge.stats import Estimate, scaled
 
 _TEMPLATE = "page.html.j2"
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -135,7 +135,7 @@ def _tiles(comparison: Comparison) -> list[tuple[str, str, str]]:
         (
             f"{wording.number(ratio.value)}{_TIMES}",
             "examples per second",
-            wording.interval(ratio.interval),
+            wording.intervals(ratio.intervals),
         )
     ]
     if best.decisions_equal is not None:
@@ -144,7 +144,7 @@ def _tiles(comparison: Comparison) -> list[tuple[str, str, str]]:
         found.append((same, "same answers", wording.same_answers(best)))
     found.append((wording.metric(best.headline), comparison.headline, _metric_detail(best)))
     if energy is not None:
-        bounds = wording.interval(energy.per_example_j.interval)
+        bounds = wording.intervals(energy.per_example_j.intervals)
         value = f"{wording.number(energy.per_example_j.value)} J"
         found.append((value, f"per example, {energy.meter.energy_class}", bounds))
     return found
@@ -183,23 +183,23 @@ def _capital(text: str) -> str:
 
 
 def _bounds(found: Estimate | None, *, scale: float = 1.0) -> tuple[str, ...]:
-    if found is None or found.interval is None:
-        return ()
-    low, high = found.interval.low * scale, found.interval.high * scale
-    return (f"[{wording.number(low)}, {wording.number(high)}]",)
+    """Return the intervals of an estimate, one a line."""
+    return () if found is None else wording.bounds(scaled(found, scale).intervals)
 
 
 def _latency_cell(row: Row) -> _Cell:
-    p95, p99 = (wording.milliseconds(found) for found in (row.latency_p95_s, row.latency_p99_s))
-    bounds = _bounds(row.latency_p50_s, scale=1e3)
-    p50 = wording.milliseconds(row.latency_p50_s)
-    return _Cell("Batch p50, ms", p50, (*bounds, f"p95 {p95}", f"p99 {p99}"))
+    found = (row.latency_p50_s, row.latency_p95_s, row.latency_p99_s)
+    p50, p95, p99 = (wording.milliseconds(each) for each in found)
+    bounds = [" ".join(_bounds(each, scale=1e3)) for each in found]
+    label = "within-block" if any(each and each.within_block for each in found) else ""
+    details = (bounds[0], f"p95 {p95} {bounds[1]}", f"p99 {p99} {bounds[2]}", label)
+    return _Cell("Batch p50, ms", p50, _lines(*map(str.strip, details)))
 
 
 def _speed_cell(row: Row) -> _Cell:
     if row.is_baseline:
         return _Cell("Speed ratio", "1", ("baseline",))
-    return _ratio_cell("Speed ratio", row.speed_ratio, good="above", verdict=row.verdict)
+    return _ratio_cell("Speed ratio", row.speed_ratio, "above", row.verdict)
 
 
 def _energy_texts(row: Row) -> tuple[str, tuple[str, ...]]:
@@ -209,9 +209,9 @@ def _energy_texts(row: Row) -> tuple[str, tuple[str, ...]]:
     ]
     if row.energy is None:
         return wording.MISSING, _lines(*others)
-    estimate, correct = row.energy.per_example_j, row.joules_per_correct
-    per_correct = "" if correct is None else f"{wording.number(correct)} per correct"
-    details = _lines(*_bounds(estimate), _kind(row.energy.meter), per_correct, *others)
+    estimate = row.energy.per_example_j
+    per_part = (*joules.correct(row)[:1], *joules.tokens(row))
+    details = _lines(*_bounds(estimate), _kind(row.energy.meter), *per_part, *others)
     return wording.number(estimate.value), details
 
 
@@ -226,13 +226,16 @@ def _energy_ratio_cell(row: Row) -> _Cell:
     if row.is_baseline:
         return _Cell(title, "1", ("baseline",))
     verdicts = {"above": "more", "below": "less", "neither": "no difference shown"}
-    return _ratio_cell(title, ratio, good="below", verdict=verdicts[ratio.shown])
+    correct = row.correct_energy_ratio
+    further = () if correct is None else (f"J/correct {wording.ratio(correct)}",)
+    return _ratio_cell(title, ratio, "below", verdicts[ratio.shown], *further)
 
 
-def _ratio_cell(title: str, ratio: Ratio, *, good: str, verdict: str) -> _Cell:
-    bounds = wording.interval(ratio.interval) or f"no interval, pairs: {ratio.pairs}"
+def _ratio_cell(title: str, ratio: Ratio, good: str, verdict: str, *further: str) -> _Cell:
+    bounds = wording.bounds(ratio.intervals) or (f"no interval, pairs: {ratio.pairs}",)
+    details = (*bounds, verdict, *further)
     kind = "number" if ratio.shown == "neither" else "good" if ratio.shown == good else "bad"
-    return _Cell(title, f"{wording.number(ratio.value)}{_TIMES}", (bounds, verdict), kind)
+    return _Cell(title, f"{wording.number(ratio.value)}{_TIMES}", details, kind)
 
 
 def _difference_cell(row: Row) -> _Cell:

@@ -3,7 +3,7 @@
 import re
 
 from jouleforge.comparison import Comparison, Row
-from jouleforge.reports.parts import carbon, footnotes, wording
+from jouleforge.reports.parts import carbon, footnotes, joules, wording
 from jouleforge.reports.parts.summary import summary
 
 _COLUMNS = (
@@ -28,6 +28,7 @@ def render(comparison: Comparison) -> str:
         "\n\n".join(_escape(sentence) for sentence in summary(comparison)),
         table(comparison).rstrip("\n"),
         *_section(f"{wording.MISSING} in the table", footnotes.missing(comparison)),
+        *_section("Joules", _terms(joules.lines(comparison))),
         *_carbon(comparison),
         *_section("Read with care", _caveats(comparison)),
         *_section("How it was measured", _terms(footnotes.method(comparison))),

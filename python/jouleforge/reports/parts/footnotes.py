@@ -6,30 +6,46 @@ from pathlib import PurePath
 from jouleforge.comparison import Comparison, Meter, Row
 from jouleforge.environment import Environment
 from jouleforge.measurement import Schedule
+from jouleforge.quantiles import fewest_for_quantile
 from jouleforge.reports.parts import carbon, wording
-from jouleforge.stats import fewest_for_quantile
 
 DEFINITIONS = (
     (
         "examples/s",
         "Examples answered in the timed window over its length; tokenisation and the loading of "
-        "the engine are not in it. Median of the repeats; interval: t, on the logarithms of the "
-        "repeats.",
+        "the engine are not in it. Median of the repeats; interval: that of the geometric mean, t "
+        "on the logarithms of the repeats. From ten repeats on they are resampled too (10,000 "
+        "draws, expanded percentiles); where an end of that interval differs by over 20 %, it is "
+        "shown beside the other as 'bootstrap'.",
     ),
     (
         "p50, p95, p99",
-        "Percentiles of the time of one batch, over the batches of all repeats together. Interval: "
-        "order statistics, within blocks, as if batches were independent. No percentile is given "
-        "where too few batches bound it from above.",
+        "Percentiles of the time of one batch, over the batches of all repeats together. No "
+        "percentile is given where too few batches bound it from above. Batches of one repeat are "
+        "not independent: from ten repeats and ten batches beyond the percentile on, resampled "
+        "repeats tell how many independent batches they are worth, and the interval is that of "
+        "as many order statistics. Else it is marked 'within-block': order statistics as if "
+        "batches were independent, too short for another run.",
     ),
     (
         "J/example",
         "Joules of the meter's window, idle power included, over the examples answered in it. Only "
         "devices of one meter and one scope are added, and meters of two classes never. The "
-        "interval is the noise between repeats; a counter's own constant error is not in it and "
-        "cancels in ratios.",
+        "intervals are as those of examples/s, the noise between repeats; a counter's own constant "
+        "error is not in it and cancels in ratios.",
     ),
-    ("J/correct", "J/example over the accuracy; for single-label tasks."),
+    (
+        "J/correct",
+        "J/example over the accuracy; for single-label tasks. Its interval joins that of J/example "
+        "and Wilson's of the accuracy on the log scale (MOVER). Its ratio to the baseline's joins "
+        "the paired ratio of joules and Bonett and Price's interval for the ratio of two "
+        "accuracies over the same examples.",
+    ),
+    (
+        "J/token",
+        "J/example by the tokens of an example: the real ones of its text, or those that were "
+        "computed, padding included.",
+    ),
     (
         "same answers",
         "Examples that get the answer the baseline gives them, right or wrong.",
@@ -44,9 +60,16 @@ DEFINITIONS = (
     (
         "ratio",
         "Row over baseline. Each block measures every row once, and gives one ratio; shown are "
-        "their geometric mean and its 95 % t interval on the log scale. 'Faster' and 'slower' "
-        "are said only where the interval excludes 1. The intervals are not corrected for the "
-        "number of rows: of twenty equal rows, one may seem to differ.",
+        "their geometric mean and its 95 % t interval on the log scale, and the bootstrap's as for "
+        "examples/s. 'Faster', 'slower' and 'fewer joules' are said only where every interval "
+        "shown excludes 1 and the effect exceeds the resolution. The intervals are not corrected "
+        "for the number of rows: of twenty equal rows, one may seem to differ.",
+    ),
+    (
+        "resolution",
+        "What the method itself may show as an effect: a study measures its baseline twice in "
+        "every block (A/A). The ratio of the two is computed as any other; the end of its interval "
+        "that is furthest from 1 must be exceeded.",
     ),
     ("padding", "Share of the computed tokens that is padding."),
     (
@@ -127,7 +150,8 @@ def _schedule(found: Schedule) -> str:
 def _order(comparison: Comparison) -> str:
     repeats = _values(row.repeats for row in comparison.rows)
     if comparison.is_interleaved:
-        return f"{repeats} interleaved blocks; every block measures each row once"
+        again = f", and {comparison.resolution.label} twice (A/A)" if comparison.resolution else ""
+        return f"{repeats} interleaved blocks; every block measures each row once{again}"
     return f"{repeats} measurements of each row, not interleaved"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import AccuracyDifference, Comparison, Row
-from jouleforge.reports.parts import wording
+from jouleforge.reports.parts import resolution, wording
 
 # Who answers like this has not answered: its speed is not worth a headline.
 _BROKEN = frozenset({Caveat.CONSTANT_PREDICTION, Caveat.LABEL_ORDER})
@@ -16,7 +16,12 @@ def summary(comparison: Comparison) -> list[str]:
     """Return the sentences that stand above the table, the most important first."""
     if len(comparison.rows) == 1:
         return [_alone(comparison), *_energy(comparison)]
-    return [*_findings(comparison), *_energy(comparison), *_warnings(comparison)]
+    return [
+        *_findings(comparison),
+        *_energy(comparison),
+        resolution.sentence(comparison),
+        *_warnings(comparison),
+    ]
 
 
 def winner(comparison: Comparison) -> Row | None:
@@ -123,7 +128,7 @@ def _claim(row: Row, comparison: Comparison) -> str:
 
 
 def _certainty(row: Row) -> str:
-    bounds = wording.interval(row.speed_ratio.interval)
+    bounds = wording.intervals(row.speed_ratio.intervals)
     return f"95 % interval {bounds}, {row.speed_ratio.pairs} pairs"
 
 

@@ -6,8 +6,8 @@ Absolute figures carry three significant digits: no meter or clock here supports
 import math
 from collections.abc import Sequence
 
-from jouleforge.comparison import Comparison, Row
-from jouleforge.stats import Estimate, Interval
+from jouleforge.comparison import Comparison, Ratio, Row
+from jouleforge.stats import Estimate, Interval, scaled
 
 MISSING = "—"
 _MINUS = "\N{MINUS SIGN}"
@@ -25,6 +25,23 @@ def number(value: float) -> str:
 def interval(found: Interval | None) -> str:
     """Return an interval in brackets; empty where there is none."""
     return "" if found is None else f"[{number(found.low)}, {number(found.high)}]"
+
+
+def bounds(found: Sequence[Interval]) -> tuple[str, ...]:
+    """Return the t interval of a value in brackets and, where it differs, the bootstrap's."""
+    names = ("", "bootstrap ")
+    return tuple(f"{name}{interval(each)}" for name, each in zip(names, found, strict=False))
+
+
+def intervals(found: Sequence[Interval]) -> str:
+    """Return the same in one line."""
+    return ", ".join(bounds(found))
+
+
+def estimate(found: Estimate, unit: str, *, scale: float = 1.0) -> str:
+    """Return a value with its unit and intervals."""
+    given = scaled(found, scale)
+    return f"{number(given.value)} {unit} {intervals(given.intervals)}".rstrip()
 
 
 def milliseconds(found: Estimate | None) -> str:
@@ -76,7 +93,7 @@ def speed_ratio(row: Row) -> str:
     """Return the speed ratio with its interval; 1 for the baseline."""
     if row.is_baseline:
         return "1 (baseline)"
-    return f"{number(row.speed_ratio.value)} {interval(row.speed_ratio.interval)}".rstrip()
+    return ratio(row.speed_ratio)
 
 
 def energy_ratio(row: Row) -> str:
@@ -85,7 +102,12 @@ def energy_ratio(row: Row) -> str:
         return MISSING
     if row.is_baseline:
         return "1 (baseline)"
-    return f"{number(row.energy_ratio.value)} {interval(row.energy_ratio.interval)}".rstrip()
+    return ratio(row.energy_ratio)
+
+
+def ratio(found: Ratio) -> str:
+    """Return a ratio with its intervals."""
+    return f"{number(found.value)} {intervals(found.intervals)}".rstrip()
 
 
 def enumeration(parts: Sequence[str], *, last: str = "and") -> str:
