@@ -188,7 +188,7 @@ def test_a_sensor_that_looks_a_quarter_of_the_time_is_found_out(
 ) -> None:
     gpu.look(5_000_000)
     check = examine(CounterMeter(0, library=str(nvml_library)), gpu.batches, BRIEF)
-    assert check.part_time
+    assert check.part_time, check
     assert check.tick_s == pytest.approx(0.02, rel=0.01)
     assert check.idle_w == pytest.approx(130, rel=0.01)
     assert check.steady_w == pytest.approx(280, rel=0.01)
