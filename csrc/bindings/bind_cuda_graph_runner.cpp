@@ -71,12 +71,11 @@ void prepare(CudaGraphRunner& runner, const GraphBatches& batches, const py::obj
 void bind_cuda_graph_runner(py::module_& module) {
   py::class_<CudaGraphRunner, Runner>(module, "CudaGraphRunner")
       .def(py::init([](std::uintptr_t stream, int device, const std::string& library) {
-             return std::make_unique<CudaGraphRunner>(
+             return make_without_gil<CudaGraphRunner>(
                  CudaGraphOptions{.library = library, .device = device, .stream = stream});
            }),
            py::kw_only(), py::arg("stream"), py::arg("device") = 0,
-           py::arg("library") = CudaGraphOptions{}.library,
-           py::call_guard<py::gil_scoped_release>())
+           py::arg("library") = CudaGraphOptions{}.library)
       .def("prepare", &prepare, py::arg("batches"), py::arg("owner") = py::none());
 }
 

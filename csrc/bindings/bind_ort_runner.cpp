@@ -29,7 +29,7 @@ std::unique_ptr<OrtRunner> make(
   for (const auto& [name, values] : providers) {
     options.session.providers.push_back({.name = name, .options = values});
   }
-  return std::make_unique<OrtRunner>(options);
+  return make_without_gil<OrtRunner>(options);
 }
 
 }  // namespace
@@ -39,8 +39,7 @@ void bind_ort_runner(py::module_& module) {
   py::class_<OrtRunner, Runner>(module, "OrtRunner")
       .def(py::init(&make), py::arg("library"), py::arg("model"), py::kw_only(), py::arg("threads"),
            py::arg("providers") = std::vector<std::pair<std::string, Options>>{},
-           py::arg("config") = Options{}, py::arg("optimization_level") = 99,
-           py::call_guard<py::gil_scoped_release>())
+           py::arg("config") = Options{}, py::arg("optimization_level") = 99)
       .def_property_readonly("input_specs", &OrtRunner::input_specs)
       .def_property_readonly("output_specs", &OrtRunner::output_specs)
       .def_property_readonly("version", &OrtRunner::version)

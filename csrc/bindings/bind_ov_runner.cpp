@@ -20,7 +20,7 @@ std::unique_ptr<OvRunner> make(const std::filesystem::path& library,
                                const std::filesystem::path& model, int threads,
                                const std::string& precision,
                                const std::map<std::string, std::string>& config) {
-  return std::make_unique<OvRunner>(
+  return make_without_gil<OvRunner>(
       OvOptions{.library = library.string(),
                 .model = model.string(),
                 .compilation = {.threads = threads, .precision = precision, .entries = config}});
@@ -31,8 +31,7 @@ std::unique_ptr<OvRunner> make(const std::filesystem::path& library,
 void bind_ov_runner(py::module_& module) {
   py::class_<OvRunner, Runner>(module, "OvRunner")
       .def(py::init(&make), py::arg("library"), py::arg("model"), py::kw_only(), py::arg("threads"),
-           py::arg("precision"), py::arg("config") = std::map<std::string, std::string>{},
-           py::call_guard<py::gil_scoped_release>())
+           py::arg("precision"), py::arg("config") = std::map<std::string, std::string>{})
       .def_property_readonly("input_specs", &OvRunner::input_specs)
       .def_property_readonly("output_specs", &OvRunner::output_specs)
       .def_property_readonly("version", &OvRunner::version)

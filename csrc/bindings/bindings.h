@@ -3,7 +3,19 @@
 
 #include <pybind11/pybind11.h>
 
+#include <memory>
+#include <utility>
+
 namespace jouleforge::bindings {
+
+// For the factories of py::init: only the making goes on without the GIL. A call_guard around the
+// factory would give it up for longer, and pybind11 then enters the new object into a map of all
+// objects that nothing but the GIL protects.
+template <typename Made, typename... Arguments>
+std::unique_ptr<Made> make_without_gil(Arguments&&... arguments) {
+  const pybind11::gil_scoped_release nogil;
+  return std::make_unique<Made>(std::forward<Arguments>(arguments)...);
+}
 
 void bind_runner(pybind11::module_& module);  // first: the runners derive from it
 void bind_callable_runner(pybind11::module_& module);

@@ -1,5 +1,7 @@
 """What OrtRunner has of its own: providers, options, and ONNX Runtime's way to fail."""
 
+import sys
+import threading
 from pathlib import Path
 
 import native as natives
@@ -25,6 +27,31 @@ def runner(native: Native) -> Runner:
 
 def test_version_is_that_of_the_wheel(runner: Runner) -> None:
     assert runner.version == onnxruntime.__version__
+
+
+def test_runners_may_be_made_and_dropped_in_several_threads(
+    native: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So often that two threads meet while one enters its runner among all objects, or takes it
+    out."""
+    failures: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: failures.append(failure.exc_value))
+    usual = sys.getswitchinterval()
+
+    def make_and_drop() -> None:
+        for _ in range(2000):
+            native.runner()
+
+    threads = [threading.Thread(target=make_and_drop) for _ in range(4)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual)
+    assert not failures
 
 
 def test_float16_tensors_are_bound_as_they_lie(native: Native, tmp_path: Path) -> None:
