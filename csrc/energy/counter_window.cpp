@@ -51,7 +51,7 @@ GpuReading CounterWindow::measure(const WindowPlan& plan, const std::stop_token&
       settle(plan, reading, stop);
       count(plan, reading, stop);
     }
-  } catch (const NvmlError& error) {
+  } catch (const std::exception& error) {  // this thread has nobody else to tell
     reading.reason = error.what();
   } catch (const Stopped&) {
     reading.reason = "E_WINDOW_CUT: the load ended before the window over the counter of " +

@@ -56,7 +56,7 @@ GpuReading PowerWindow::measure(const WindowPlan& plan, const std::stop_token& s
   try {
     reading.reason = Watch(device_, label_).stranger();
     if (reading.reason.empty()) integrate(plan, reading, stop);
-  } catch (const NvmlError& error) {
+  } catch (const std::exception& error) {  // this thread has nobody else to tell
     reading.reason = error.what();
   } catch (const Stopped&) {
     reading.reason = "E_WINDOW_CUT: the load ended before the window over the power of " + label_ +

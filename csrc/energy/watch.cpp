@@ -52,8 +52,10 @@ std::vector<unsigned> foreign_pids(const std::vector<unsigned>& pids) {
   const auto own = static_cast<unsigned>(getpid());
   std::ranges::copy_if(pids, std::back_inserter(others), [own](auto pid) { return pid != own; });
   if (others.size() == pids.size() && !in_first_pid_namespace()) {
-    const auto hidden = std::ranges::find_if(
-        others, [](auto pid) { return !fs::exists("/proc/" + std::to_string(pid)); });
+    std::error_code ignored;
+    const auto hidden = std::ranges::find_if(others, [&ignored](auto pid) {
+      return !fs::exists("/proc/" + std::to_string(pid), ignored);
+    });
     if (hidden != others.end()) others.erase(hidden);
   }
   return others;
