@@ -70,6 +70,12 @@ Spend spend = really_spend;
 
 Gpu& gpu(void* device) { return *static_cast<Gpu*>(device); }
 
+template <typename Value>
+void set(unsigned index, Value Gpu::* lever, Value value) {
+  const std::lock_guard lock(mutex);
+  gpus[index].*lever = value;
+}
+
 unsigned long long counted_mj(Gpu& one) {
   if (one.fixed) return one.energy_mj;
   const auto at_ns = std::min(now(), one.frozen_from_ns);
@@ -141,49 +147,26 @@ void fake_set_steady(unsigned index, double watts, std::int64_t period_ns) {
   fake_set_load(index, 1, &begin_ns, &watts, &watts);
 }
 void fake_freeze(unsigned index, std::int64_t from_ns) {
-  const std::lock_guard lock(mutex);
-  gpus[index].frozen_from_ns = from_ns;
+  set(index, &Gpu::frozen_from_ns, from_ns);
 }
-void fake_reset(unsigned index, std::int64_t at_ns) {
-  const std::lock_guard lock(mutex);
-  gpus[index].reset_at_ns = at_ns;
-}
-void fake_add_per_read(unsigned index, double mj) {
-  const std::lock_guard lock(mutex);
-  gpus[index].adds_mj = mj;
-}
-void fake_set_energy_status(unsigned index, int status) {
-  const std::lock_guard lock(mutex);
-  gpus[index].energy_status = status;
-}
-void fake_set_power_status(unsigned index, int status) {
-  const std::lock_guard lock(mutex);
-  gpus[index].power_status = status;
-}
+void fake_reset(unsigned index, std::int64_t at_ns) { set(index, &Gpu::reset_at_ns, at_ns); }
+void fake_add_per_read(unsigned index, double mj) { set(index, &Gpu::adds_mj, mj); }
+void fake_set_energy_status(unsigned index, int status) { set(index, &Gpu::energy_status, status); }
+void fake_set_power_status(unsigned index, int status) { set(index, &Gpu::power_status, status); }
 // The averages over a second are this many times what they should be.
-void fake_set_average_gain(unsigned index, double gain) {
-  const std::lock_guard lock(mutex);
-  gpus[index].average_gain = gain;
-}
-void fake_set_mig(unsigned index, unsigned on) {
-  const std::lock_guard lock(mutex);
-  gpus[index].mig = on;
-}
+void fake_set_average_gain(unsigned index, double gain) { set(index, &Gpu::average_gain, gain); }
+void fake_set_mig(unsigned index, unsigned on) { set(index, &Gpu::mig, on); }
 void fake_set_virtualization(unsigned index, unsigned mode) {
-  const std::lock_guard lock(mutex);
-  gpus[index].virtualization = mode;
+  set(index, &Gpu::virtualization, mode);
 }
 void fake_set_temperature(unsigned index, unsigned celsius) {
-  const std::lock_guard lock(mutex);
-  gpus[index].temperature_c = celsius;
+  set(index, &Gpu::temperature_c, celsius);
 }
 void fake_set_clock_events(unsigned index, unsigned long long bits) {
-  const std::lock_guard lock(mutex);
-  gpus[index].clock_events = bits;
+  set(index, &Gpu::clock_events, bits);
 }
 void fake_set_thermal_violation(unsigned index, unsigned long long ns) {
-  const std::lock_guard lock(mutex);
-  gpus[index].thermal_violation_ns = ns;
+  set(index, &Gpu::thermal_violation_ns, ns);
 }
 void fake_set_pids(unsigned index, std::size_t count, const unsigned* pids) {
   const std::lock_guard lock(mutex);

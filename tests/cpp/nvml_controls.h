@@ -45,6 +45,9 @@ class NvmlControls {
   DynamicLibrary library_;
 };
 
+inline const std::string kFake = FAKE_NVML;
+inline const NvmlControls kControls(kFake);
+
 inline constexpr double kIdleW = 130;
 inline constexpr double kBusyW = 280;
 

@@ -10,8 +10,7 @@
 
 #include "check.h"
 #include "energy/counter_window.h"
-#include "nvml_controls.h"
-#include "virtual_time.h"
+#include "virtual_gpu.h"
 
 using namespace jouleforge;
 using namespace std::chrono_literals;
@@ -19,10 +18,7 @@ using namespace jouleforge::testing;
 
 namespace {
 
-const std::string kFake = FAKE_NVML;
-const NvmlControls kControls(kFake);
 constexpr double kHeldUp = 0.02;  // of all waits: as with both cores busy
-constexpr std::int64_t kMs = 1'000'000;
 constexpr double kWorstError = 0.005;
 constexpr double kMeanError = 0.0005;
 constexpr double kNaiveError = 0.02;
@@ -49,8 +45,7 @@ std::vector<fake::Piece> pieces(const char* load, std::int64_t from_ns, std::int
 // One window as short as is allowed, each at another phase of the load and of the ticks.
 void measure(const Cell& cell, unsigned seed, Found& found) {
   VirtualTime time(kHeldUp, seed);
-  kControls.set<std::int64_t (*)(), void (*)(std::int64_t)>("fake_use_time", &VirtualTime::now,
-                                                            &VirtualTime::spend);
+  use_virtual_time();
   auto sensor = cell.sensor;
   sensor.phase_ns = static_cast<std::int64_t>(seed) * 7'919'993 % sensor.period_ns;
   const auto window_s = std::max(2.0, 20.0 * static_cast<double>(sensor.period_ns) * 1e-9);
@@ -67,23 +62,20 @@ void measure(const Cell& cell, unsigned seed, Found& found) {
                         .longest_pre_roll = 3s};
   const auto reading = window.measure(plan, {});
   if (!reading.joules) {
-    ++found.rejected[reading.reason.substr(0, reading.reason.find(':'))];
+    ++found.rejected[code(reading)];
     if (reading.reason.starts_with("E_EDGE")) return;
     std::fprintf(stderr, "%s T %lld: %s\n", cell.load, static_cast<long long>(sensor.period_ns),
                  reading.reason.c_str());
     return;
   }
   check(reading.end_ns <= until_ns, "the window ends before the load does");
-  const auto truth = kControls.get<double, unsigned, std::int64_t, std::int64_t>(
-      "fake_truth", 0U, reading.begin_ns, reading.end_ns);
-  found.errors.push_back(*reading.joules / truth - 1);
+  found.errors.push_back(error(reading));
 }
 
 // What reading the counter at both ends of a second of load gives, as every other tool does it.
 double naive_error(const Cell& cell, unsigned seed) {
   VirtualTime time(0, seed);
-  kControls.set<std::int64_t (*)(), void (*)(std::int64_t)>("fake_use_time", &VirtualTime::now,
-                                                            &VirtualTime::spend);
+  use_virtual_time();
   auto sensor = cell.sensor;
   sensor.phase_ns = static_cast<std::int64_t>(seed) * 7'919'993 % sensor.period_ns;
   const auto begin_ns = time.now_ns();
@@ -95,9 +87,7 @@ double naive_error(const Cell& cell, unsigned seed) {
   const auto joules = static_cast<double>(device.total_energy_mj() - first_mj) * 1e-3;
   sensor.lag_ns = 0;
   kControls.sensor(0, sensor, 0);
-  const auto truth = kControls.get<double, unsigned, std::int64_t, std::int64_t>(
-      "fake_truth", 0U, begin_ns, time.now_ns());
-  return joules / truth - 1;
+  return joules / truth(begin_ns, time.now_ns()) - 1;
 }
 
 double mean(const std::vector<double>& values) {

@@ -18,8 +18,6 @@ using namespace jouleforge::testing;
 
 namespace {
 
-const std::string kFake = FAKE_NVML;
-const NvmlControls kControls(kFake);
 constexpr std::int64_t kTick = 20'000'000;
 constexpr auto kLasts = 3500ms;
 

@@ -7,8 +7,7 @@
 #include "aliasing.h"
 #include "check.h"
 #include "energy/counter_window.h"
-#include "nvml_controls.h"
-#include "virtual_time.h"
+#include "virtual_gpu.h"
 
 using namespace jouleforge;
 using namespace std::chrono_literals;
@@ -16,9 +15,6 @@ using namespace jouleforge::testing;
 
 namespace {
 
-const std::string kFake = FAKE_NVML;
-const NvmlControls kControls(kFake);
-constexpr std::int64_t kMs = 1'000'000;
 constexpr std::int64_t kTick = 100 * kMs;
 constexpr std::int64_t kLooks = 25 * kMs;
 constexpr std::int64_t kLasts = 35'000 * kMs;
@@ -43,8 +39,7 @@ std::vector<fake::Piece> batches(std::int64_t from_ns, std::int64_t period_ns,
 // Half a minute of them; the ticks lie to the batches as the seed says.
 GpuReading measure(std::int64_t period_ns, std::int64_t pause_ns, unsigned seed) {
   VirtualTime time(0, seed + 1);
-  kControls.set<std::int64_t (*)(), void (*)(std::int64_t)>("fake_use_time", &VirtualTime::now,
-                                                            &VirtualTime::spend);
+  use_virtual_time();
   kControls.sensor(0, {.period_ns = kTick, .phase_ns = seed * kTick / 10, .looks_ns = kLooks});
   kControls.load(0, batches(time.now_ns(), period_ns, pause_ns));
   const NvmlDevice device(0U, kFake);
@@ -62,9 +57,7 @@ double worst_error(std::int64_t period_ns, std::int64_t pause_ns) {
   for (unsigned seed = 0; seed < 10; ++seed) {
     const auto reading = measure(period_ns, pause_ns, seed);
     check(reading.joules.has_value(), reading.reason);
-    const auto truth = kControls.get<double, unsigned, std::int64_t, std::int64_t>(
-        "fake_truth", 0U, reading.begin_ns, reading.end_ns);
-    worst = std::max(worst, std::abs(reading.joules.value_or(0) / truth - 1));
+    worst = std::max(worst, std::abs(error(reading)));
   }
   return worst;
 }
@@ -93,8 +86,7 @@ void others_need_no_pause() {
 
 void half_a_minute_is_asked_for() {
   VirtualTime time;
-  kControls.set<std::int64_t (*)(), void (*)(std::int64_t)>("fake_use_time", &VirtualTime::now,
-                                                            &VirtualTime::spend);
+  use_virtual_time();
   kControls.sensor(0, {.period_ns = kTick, .looks_ns = kLooks});
   const NvmlDevice device(0U, kFake);
   CounterWindow window(device, time);
