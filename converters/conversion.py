@@ -24,10 +24,10 @@ from jouleforge.converters import (
     parity,
     precision,
     storage,
+    targets,
     tokenizer,
 )
 from jouleforge.converters.calibration import Rows
-from jouleforge.converters.evidence import Evidence
 from jouleforge.converters.explanation import locate
 from jouleforge.converters.export import export
 from jouleforge.converters.parity import Answer, Bound, Inputs
@@ -149,19 +149,11 @@ class Conversion:
             GateError: A check failed.
         """
         _log.info("checking what was written")
-        opened = getattr(self.target, "Watched", self.target.answer)(self.folder, self.recipe)
+        opened = targets.watched(self.target, self.folder, self.recipe)
         self._check("the engine", opened, parity.bound(self.recipe))
         scores = self._gate(opened)
-        found = audit.judge(self._evidence(opened), self.recipe, layers=self.checkpoint.layers)
+        found = audit.judge(opened.evidence(), self.recipe, layers=self.checkpoint.layers)
         return self._manifest(scores, found)
-
-    def _evidence(self, opened: Answer) -> Evidence:
-        """Return what ran in the first case: of the session that was checked, if that tells."""
-        if hasattr(self.target, "Watched"):
-            found: Evidence = opened.evidence()  # type: ignore[attr-defined]
-        else:
-            found = self.target.evidence(self.folder, self.recipe, self._cases()[0])
-        return found
 
     def _cases(self) -> list[Inputs]:
         return parity.load(self.folder / engine.PARITY)[0]

@@ -13,8 +13,8 @@ A module defines
   runtime's own Python interface and so independently of the harness;
 * `evidence(folder, recipe, inputs)`: what the runtime says it executed on these inputs.
 
-A target may define `Watched(folder, recipe)`, an engine opened once for both: it is called as what
-`answer` returns, and its `evidence()` is that of the first call.
+A target may define `Watched(folder, recipe)`, a `WatchedEngine` that is opened once for both. What
+`watched` returns is one for any target.
 
 A target of graphs also defines
 
@@ -24,7 +24,52 @@ A target of graphs also defines
 * `watch(folder, recipe, tensors)`: a function from inputs to inner tensors of what was written.
 """
 
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+from jouleforge.converters.evidence import Evidence
+from jouleforge.converters.parity import Answer, Inputs, Logits
 from jouleforge.recipe import Recipe
+
+
+class WatchedEngine(Protocol):
+    """An engine that answers, and can tell what it executed."""
+
+    def __call__(self, inputs: Inputs) -> Logits:
+        """Return the logits."""
+        ...
+
+    def evidence(self) -> Evidence:
+        """Return what the first call executed."""
+        ...
+
+
+def watched(target: ModuleType, folder: Path, recipe: Recipe) -> WatchedEngine:
+    """Return an engine opened to be checked: by the target's `Watched`, if it has one."""
+    if hasattr(target, "Watched"):
+        opened: WatchedEngine = target.Watched(folder, recipe)
+        return opened
+    return _OpenedAgain(target, folder, recipe)
+
+
+class _OpenedAgain:
+    """An engine whose runtime tells what ran only of one that was opened for that."""
+
+    def __init__(self, target: ModuleType, folder: Path, recipe: Recipe) -> None:
+        self._target, self._folder, self._recipe = target, folder, recipe
+        self._answer: Answer = target.answer(folder, recipe)
+        self._first: Inputs | None = None
+
+    def __call__(self, inputs: Inputs) -> Logits:
+        if self._first is None:
+            self._first = inputs
+        return self._answer(inputs)
+
+    def evidence(self) -> Evidence:
+        assert self._first is not None, "nothing has been run"
+        found: Evidence = self._target.evidence(self._folder, self._recipe, self._first)
+        return found
 
 
 def compiled_refusal(recipe: Recipe, *, runtime: str) -> str | None:

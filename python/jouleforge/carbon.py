@@ -18,7 +18,7 @@ from pydantic import Field
 
 from jouleforge.data import read_toml
 from jouleforge.errors import InputError
-from jouleforge.stats import Estimate, Interval
+from jouleforge.stats import Estimate, Interval, scaled
 from jouleforge.stored import Stored
 
 Kind = Literal["life-cycle", "direct"]
@@ -144,9 +144,7 @@ class Carbon:
         The class of the energy is the class of the grams: those of an estimate are an estimate.
         """
         factor = self.pue * self.grid.g_per_kwh / _JOULES_PER_KWH
-        bounds = energy_j.interval
-        scaled = Interval(bounds.low * factor, bounds.high * factor) if bounds else None
-        return Estimate(energy_j.value * factor, scaled)
+        return scaled(energy_j, factor)
 
 
 @cache

@@ -133,6 +133,18 @@ def uuid(library: str = LIBRARY) -> str:
     return f"GPU-{UUID(bytes=found.raw)}"
 
 
+def working_gpu() -> str | None:
+    """Return the UUID of the GPU that engines run on, CUDA's first; `None` without CUDA.
+
+    It is how every meter is told which GPU to look at: CUDA's order is not NVML's, and
+    CUDA_VISIBLE_DEVICES changes it.
+    """
+    try:
+        return uuid()
+    except JouleforgeError:
+        return None
+
+
 class Device:
     """The first GPU's primary context, which every CUDA library shares; current in this thread."""
 

@@ -1,7 +1,8 @@
 """The garbage collector, kept from looking where there is nothing to free.
 
 With PyTorch loaded there are half a million objects, and each full collection takes a third of a
-second; while modules are imported or a graph is traced, objects are made that all stay.
+second; while modules are imported or a graph is traced, objects are made that all stay, and while
+a window is timed nothing else may run.
 """
 
 import gc
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Collect nothing in the body, which makes objects that stay."""
+    """Collect nothing in the body."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -14,11 +14,12 @@ from jouleforge._core import (
     nvml_device_count,
 )
 from jouleforge.counter import CounterDetail
-from jouleforge.energy import EnergyReading
-from jouleforge.errors import JouleforgeError
+from jouleforge.energy import EnergyReading, Scope
 from jouleforge.meter_check import MeterCheck, load_check
 
 Meter = CounterMeter | PowerMeter
+
+_SCOPE: Scope = "gpu_board"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,44 +130,27 @@ class GpuSource:
 
     def _reading(self, one: "_Metered", cpu: int | None) -> EnergyReading:
         found = one.meter.stop()
-        return EnergyReading(
+        return EnergyReading.of_window(
+            found,
             source=self.name,
             device=_label(one.meter.device),
-            scope="gpu_board",
-            energy_class="unavailable" if found.joules is None else self.energy_class,
-            joules=found.joules,
-            window_s=found.window_s,
-            reason=found.reason or None,
-            begin_ns=found.begin_ns,
-            end_ns=found.end_ns,
-            uncertainty=None if found.joules is None else found.uncertainty,
+            scope=_SCOPE,
+            energy_class=self.energy_class,
             detail=_detail(one, found, cpu),
         )
 
     def _unavailable(self, device: str, reason: str | None) -> EnergyReading:
-        return EnergyReading(
-            source=self.name,
-            device=device,
-            scope="gpu_board",
-            energy_class="unavailable",
-            joules=None,
-            window_s=None,
-            reason=reason,
-        )
+        return EnergyReading.unavailable(reason, source=self.name, device=device, scope=_SCOPE)
 
 
 def _devices(library: str) -> list[str | int]:
     """Return the UUID of the GPU that CUDA counts first, which is what engines run on.
 
-    CUDA's order is not NVML's, and CUDA_VISIBLE_DEVICES changes it. Without CUDA every GPU that
-    NVML shows is taken, by NVML's index.
+    Without CUDA every GPU that NVML shows is taken, by NVML's index.
     """
     count = nvml_device_count(library)
-    try:
-        working: list[str | int] = [cuda.uuid()]
-    except JouleforgeError:
-        return list(range(count))
-    return working
+    working = cuda.working_gpu()
+    return list(range(count)) if working is None else [working]
 
 
 def _label(device: NvmlDevice) -> str:

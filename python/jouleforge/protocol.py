@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from jouleforge import digest, energy, environment, instructions, metrics, runners, work
+from jouleforge import digest, energy, environment, garbage, instructions, metrics, runners, work
 from jouleforge._core import Trace, run_closed_loop
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
@@ -151,7 +151,6 @@ def _run(
         np.full((len(batch.rows), outputs), np.nan, dtype=np.float32) for batch in workload.batches
     ]
     runner = session.prepare([batch.inputs for batch in workload.batches], buffers)
-    readings: list[EnergyReading] = []
     # A meter that waits for edges opens its window late and closes it early, within the load.
     lasts_s = schedule.duration_s + source.lead_s
 
@@ -162,8 +161,7 @@ def _run(
 
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
     gc.collect()
-    gc.disable()
-    try:
+    with garbage.paused():
         trace = run_closed_loop(
             runner,
             order=range(len(workload.batches)),
@@ -174,8 +172,6 @@ def _run(
             sensor_tick_s=source.sensor_tick_s,
         )
         readings = source.stop()
-    finally:
-        gc.enable()
     counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
     return _Window(trace=trace, readings=counted, logits=_gathered(buffers, engine, workload))
 

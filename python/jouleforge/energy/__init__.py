@@ -5,7 +5,7 @@ here. An absent counter never aborts a run: it gives an `unavailable` reading wi
 """
 
 from types import ModuleType
-from typing import Annotated, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,12 @@ from jouleforge import variants
 from jouleforge.counter import CounterDetail
 from jouleforge.stored import Stored
 
+if TYPE_CHECKING:  # stored readings are read without the native harness
+    from jouleforge._core import EnergyWindow
+
 Scope = Literal["gpu_board", "cpu_package", "dram", "machine"]
+
+EnergyClass = Literal["counter", "integrated", "estimated", "unavailable"]
 
 Device = Literal["cpu", "gpu"]
 
@@ -29,7 +34,7 @@ class EnergyReading(Stored):
     device: str
     scope: Scope
     """What the figure covers; figures of different scope or class are never added."""
-    energy_class: Literal["counter", "integrated", "estimated", "unavailable"]
+    energy_class: EnergyClass
     """Counted by a meter, integrated from sampled power, estimated by a model; never added up."""
     joules: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     """`None` where unavailable; never 0, which no device uses."""
@@ -50,6 +55,54 @@ class EnergyReading(Stored):
     and its time in `window_s`."""
     detail: CounterDetail | None = None
     """How a GPU's counter was read."""
+
+    @classmethod
+    def unavailable(
+        cls,
+        reason: str | None,
+        *,
+        source: str,
+        device: str,
+        scope: Scope,
+        window_s: float | None = None,
+    ) -> Self:
+        """Return a reading without joules; the reason may not be missing."""
+        return cls(
+            source=source,
+            device=device,
+            scope=scope,
+            energy_class="unavailable",
+            joules=None,
+            window_s=window_s,
+            reason=reason,
+        )
+
+    @classmethod
+    def of_window(
+        cls,
+        window: "EnergyWindow",
+        *,
+        source: str,
+        device: str,
+        scope: Scope,
+        energy_class: EnergyClass,
+        detail: CounterDetail | None = None,
+    ) -> Self:
+        """Return what a native meter found, of this class if it found joules."""
+        found = window.joules is not None
+        return cls(
+            source=source,
+            device=device,
+            scope=scope,
+            energy_class=energy_class if found else "unavailable",
+            joules=window.joules,
+            window_s=window.window_s,
+            reason=window.reason or None,
+            begin_ns=window.begin_ns,
+            end_ns=window.end_ns,
+            uncertainty=window.uncertainty if found else None,
+            detail=detail,
+        )
 
     @model_validator(mode="after")
     def _joules_or_a_reason(self) -> Self:

@@ -10,7 +10,7 @@ from unittest import mock
 
 from jouleforge import cuda
 from jouleforge.energy import EnergyReading, Scope
-from jouleforge.errors import JouleforgeError, MissingError
+from jouleforge.errors import MissingError
 
 try:
     from codecarbon import OfflineEmissionsTracker, emissions_tracker
@@ -44,13 +44,15 @@ class Source:
         logging.getLogger("codecarbon").setLevel(logging.ERROR)
         # CodeCarbon merges ~/.codecarbon.config, ./.codecarbon.config and CODECARBON_* variables
         # into what it is told: rated powers, a PUE that multiplies joules, tokens for web services.
+        working = cuda.working_gpu()
         with mock.patch.object(emissions_tracker, "get_hierarchical_config", return_value={}):
             self._tracker = OfflineEmissionsTracker(
                 country_iso_code=_COUNTRY,
                 output_methods=[],
                 log_level="error",
                 pue=1.0,
-                gpu_ids=_working_gpu(),
+                # Left alone, it reads CUDA_VISIBLE_DEVICES as if NVML counted in the same order.
+                gpu_ids=None if working is None else [working],
             )
         # The first task looks for the hardware. No window should wait for that.
         self._tracker.start_task()
@@ -72,17 +74,6 @@ class Source:
         if data.gpu_count:
             readings.append(_reading("gpu_board", data.gpu_model, data.gpu_energy, window_s))
         return readings
-
-
-def _working_gpu() -> list[str] | None:
-    """Return the UUID of the GPU that engines run on; without CUDA `None`, which is all of them.
-
-    Left alone, CodeCarbon reads CUDA_VISIBLE_DEVICES, whose numbers are not in NVML's order.
-    """
-    try:
-        return [cuda.uuid()]
-    except JouleforgeError:
-        return None
 
 
 def _reading(scope: Scope, device: str, energy_kwh: float, window_s: float) -> EnergyReading:

@@ -23,14 +23,9 @@ class Source:
 
     def stop(self) -> list[EnergyReading]:
         """Close the window, and return one reading without joules."""
+        window_s = time.monotonic() - self._started_s
         return [
-            EnergyReading(
-                source="none",
-                device="none",
-                scope="machine",
-                energy_class="unavailable",
-                joules=None,
-                window_s=time.monotonic() - self._started_s,
-                reason=self._reason,
+            EnergyReading.unavailable(
+                self._reason, source="none", device="none", scope="machine", window_s=window_s
             )
         ]

@@ -46,27 +46,16 @@ class Source:
             return [self._nothing(str(error))]
 
     def _nothing(self, reason: str | None) -> EnergyReading:
-        return EnergyReading(
+        return EnergyReading.unavailable(
+            reason,
             source=_NAME,
             device="cpu",
             scope="cpu_package",
-            energy_class="unavailable",
-            joules=None,
             window_s=time.monotonic() - self._started_s,
-            reason=reason,
         )
 
 
-def _reading(reading: RaplReading) -> EnergyReading:
-    return EnergyReading(
-        source=_NAME,
-        device=reading.domain,
-        scope=reading.scope,
-        energy_class="unavailable" if reading.joules is None else "counter",
-        joules=reading.joules,
-        window_s=reading.window_s,
-        reason=reading.reason or None,
-        begin_ns=reading.begin_ns,
-        end_ns=reading.end_ns,
-        uncertainty=None if reading.joules is None else reading.uncertainty,
+def _reading(found: RaplReading) -> EnergyReading:
+    return EnergyReading.of_window(
+        found, source=_NAME, device=found.domain, scope=found.scope, energy_class="counter"
     )

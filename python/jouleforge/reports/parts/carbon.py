@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jouleforge.carbon import Carbon, Embodied, Grid
 from jouleforge.comparison import Comparison, Energy, Meter, Row
 from jouleforge.reports.parts import wording
-from jouleforge.stats import Estimate
+from jouleforge.stats import Estimate, scaled
 
 NOT_COMPUTED = "CO2e not computed: no grid intensity given"
 UNIT = "µg CO2e/example"
@@ -102,10 +102,8 @@ def _cell(row: Row, kind: tuple[str, str, str], carbon: Carbon) -> Estimate | No
 def _micrograms(grams: Estimate | None) -> str:
     if grams is None:
         return wording.MISSING
-    text, bounds = wording.number(grams.value * 1e6), grams.interval
-    if bounds is None:
-        return text
-    return f"{text} [{wording.number(bounds.low * 1e6)}, {wording.number(bounds.high * 1e6)}]"
+    found = scaled(grams, 1e6)
+    return f"{wording.number(found.value)} {wording.interval(found.interval)}".rstrip()
 
 
 def _factor(grid: Grid) -> str:
