@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <span>
 #include <string_view>
 
@@ -46,6 +47,16 @@ Api open_api(const ApiBase& base, const std::string& path) {
   return Api(table);
 }
 
+// A process has one environment, whose users the runtime counts. It counts the last one out before
+// the environment is gone, and fails to make the next one until then (1.31: "Only one instance of
+// LoggingManager"). So none is made while one is given back.
+std::mutex environment;
+
+OwnedEnv make_env(const Library& library) {
+  const std::lock_guard lock(environment);
+  return library.make<OwnedEnv>(kCreateEnv, kLogFatal, "jouleforge");
+}
+
 // The two arrays of C strings that provider options are passed as.
 struct KeysAndValues {
   std::vector<const char*> keys;
@@ -61,11 +72,16 @@ struct KeysAndValues {
 
 }  // namespace
 
+void EnvReleaser::operator()(Env* env) const noexcept {
+  const std::lock_guard lock(environment);
+  api[kReleaseEnv](env);
+}
+
 Library::Library(const std::string& path)
     : library_(load(path)),
       version_(api_base(library_).version_string()),
       api_(open_api(api_base(library_), path)),
-      env_(make<OwnedEnv>(kCreateEnv, kLogFatal, "jouleforge")) {
+      env_(make_env(*this)) {
   check(api_[kGetAllocatorWithDefaultOptions](&allocator_));
 }
 

@@ -22,7 +22,11 @@ struct Releaser {
 template <typename Handle, const auto& kRelease>
 using Owned = std::unique_ptr<Handle, Releaser<Handle, kRelease>>;
 
-using OwnedEnv = Owned<Env, kReleaseEnv>;
+struct EnvReleaser {
+  Api api;
+  void operator()(Env* env) const noexcept;
+};
+using OwnedEnv = std::unique_ptr<Env, EnvReleaser>;
 using OwnedMemoryInfo = Owned<MemoryInfo, kReleaseMemoryInfo>;
 using OwnedSession = Owned<Session, kReleaseSession>;
 using OwnedSessionOptions = Owned<SessionOptions, kReleaseSessionOptions>;

@@ -29,20 +29,20 @@ def test_version_is_that_of_the_wheel(runner: Runner) -> None:
     assert runner.version == onnxruntime.__version__
 
 
-def test_runners_may_be_made_and_dropped_in_several_threads(
-    native: Native, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So often that two threads meet while one enters its runner among all objects, or takes it
-    out."""
-    failures: list[BaseException | None] = []
-    monkeypatch.setattr(threading, "excepthook", lambda failure: failures.append(failure.exc_value))
-    usual = sys.getswitchinterval()
+def test_runners_may_be_made_and_dropped_in_several_threads(native: Native) -> None:
+    """So often that threads meet while one enters its runner among all objects, or takes the last
+    one out and with it the runtime's environment."""
+    failures: list[RunnerError] = []
 
     def make_and_drop() -> None:
-        for _ in range(2000):
-            native.runner()
+        try:
+            for _ in range(2000):
+                native.runner()
+        except RunnerError as error:
+            failures.append(error)
 
     threads = [threading.Thread(target=make_and_drop) for _ in range(4)]
+    usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         for thread in threads:
