@@ -98,6 +98,17 @@ def test_buckets_give_few_shapes(folder: Path) -> None:
     assert widths <= {16, 32, 64}
 
 
+def test_chosen_buckets_are_named_by_their_lengths_and_pad_less_than_others(folder: Path) -> None:
+    chosen = build(folder, padding="bucket:auto:3")
+    widths = {batch.inputs["input_ids"].shape[1] for batch in chosen.batches}
+    assert chosen.spec.padding == "bucket:" + ",".join(map(str, sorted(widths)))
+    assert len(widths) == 3
+    again = build(folder, padding=chosen.spec.padding)
+    assert again.facts.batches_digest == chosen.facts.batches_digest
+    given_buckets = build(folder, padding="bucket:16,32,64")
+    assert chosen.facts.computed_tokens < given_buckets.facts.computed_tokens
+
+
 def test_texts_that_do_not_fit_are_cut_and_counted(folder: Path) -> None:
     workload = build(folder, padding="static:8")
     assert workload.facts.truncated > 0
@@ -123,7 +134,8 @@ def test_limit_takes_that_many_examples(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "text", ["", "none", "static", "static:", "static:x", "static:1,2", "sorted:3", "bucket:8,8",
-             "bucket:32,16", "bucket:0,8", "longest:"]
+             "bucket:32,16", "bucket:0,8", "bucket:auto", "bucket:auto:", "bucket:auto:0",
+             "bucket:auto:x", "static:auto:2", "longest:"]
 )  # fmt: skip
 def test_padding_that_means_nothing_is_one_clear_error(text: str) -> None:
     if text == "longest:":

@@ -43,7 +43,8 @@ class WorkloadSpec(Stored):
     split: Literal["calibration", "selection", "test"] = "test"
     batch_size: Annotated[int, Field(ge=1)] = 32
     padding: str = "sorted"
-    """Padding policy: `static:N`, `longest`, `sorted`, `exact` or `bucket:N,N,…`."""
+    """Padding policy: `static:N`, `longest`, `sorted`, `exact`, `bucket:N,N,…` or
+    `bucket:auto:K`."""
     order_seed: int = 0
     limit: int | None = None
     """Use a fixed sample of that many rows; `None` is all of them."""

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from jouleforge.buckets import choose_buckets
 from jouleforge.errors import InputError
 from jouleforge.measurement import WorkloadFacts, WorkloadSpec
 from jouleforge.task import Examples, Task
 
+AUTO = "bucket:auto:"
 PolicyName = Literal["static", "longest", "sorted", "exact", "bucket"]
 
 
@@ -27,10 +29,13 @@ class Padding:
     * `exact`: only examples of equal length share a batch, and nothing is padded.
     * `bucket:N,M,…`: an example goes to the shortest bucket that holds it; a batch is as long as
       its bucket.
+    * `bucket:auto:K`: the K buckets that cost the rows at hand the fewest computed tokens.
     """
 
     policy: PolicyName
     lengths: tuple[int, ...] = ()
+    most_buckets: int | None = None
+    """How many buckets may be chosen; `None` when they are given, or there are none."""
 
     @classmethod
     def parse(cls, text: str) -> "Padding":
@@ -44,8 +49,10 @@ class Padding:
         if name not in get_args(PolicyName) or takes_lengths != bool(numbers):
             raise InputError(
                 f"padding {text!r} is none of: static:N, longest, sorted, exact, bucket:N,M,… "
-                "(tokens)"
+                "(tokens), bucket:auto:K (K buckets)"
             )
+        if text.startswith(AUTO):
+            return cls("bucket", most_buckets=_count(text))
         try:
             lengths = tuple(int(number) for number in numbers.split(",")) if numbers else ()
         except ValueError:
@@ -60,6 +67,24 @@ class Padding:
     def limit(self) -> int | None:
         """Longest sequence that fits, in tokens; `None` if any does."""
         return self.lengths[-1] if self.lengths else None
+
+    def on(self, lengths: NDArray[np.int64]) -> "Padding":
+        """Return the policy with its buckets chosen for texts of these lengths [tokens]."""
+        if self.most_buckets is None:
+            return self
+        return Padding("bucket", choose_buckets(lengths, self.most_buckets))
+
+    def __str__(self) -> str:
+        if self.most_buckets is not None:
+            return f"{AUTO}{self.most_buckets}"
+        return ":".join([self.policy, *filter(None, [",".join(map(str, self.lengths))])])
+
+
+def _count(text: str) -> int:
+    count = text.removeprefix(AUTO)
+    if not count.isdecimal() or int(count) < 1:
+        raise InputError(f"padding {text!r}: expected a number of buckets, as in bucket:auto:4")
+    return int(count)
 
 
 class Batch(NamedTuple):
@@ -167,8 +192,10 @@ def batch_rows(
             f"padding {padding!r} ends at {policy.limit} tokens, and the rows were cut to "
             f"{rows.limit}; cut them to the same length"
         )
-    spec = rows.spec.model_copy(update={"padding": padding})
     lengths = np.array([len(encoding.ids) for encoding in rows.encodings], dtype=np.int64)
+    policy = policy.on(lengths)
+    # Chosen buckets are named by their lengths: that is what ran.
+    spec = rows.spec.model_copy(update={"padding": str(policy)})
     batches = [
         _batch(rows.encodings, members, width, tuple(inputs), pad_id)
         for members, width in _groups(lengths, policy, spec.batch_size, spec.order_seed)

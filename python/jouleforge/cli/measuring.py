@@ -18,7 +18,10 @@ def measure(
     split: Annotated[str, typer.Option(help="calibration, selection, test.")] = "test",
     batch: Annotated[int, typer.Option(min=1, help="Examples in a batch.")] = 32,
     padding: Annotated[
-        str, typer.Option(help="static:N, longest, sorted, exact, or bucket:N,M,… (tokens).")
+        str,
+        typer.Option(
+            help="static:N, longest, sorted, exact, bucket:N,M,… (tokens), or bucket:auto:K."
+        ),
     ] = "sorted",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     duration: Annotated[
