@@ -132,6 +132,16 @@ class Schedule(Stored):
             return None
         return (self.samples_per_query or 8) if self.scenario == "multi-stream" else 1
 
+    @property
+    def name(self) -> str:
+        """The scenario with all that tells it from others of its kind."""
+        if self.scenario == "multi-stream":
+            return f"multi-stream of {self.query_size}"
+        if self.scenario != "server":
+            return self.scenario
+        asked = f"{self.rate_per_s:g}/s" if self.rate_per_s else f"load {self.load:g}"
+        return f"server at {asked}, {self.wait}"
+
     def misfit(self, *, batch_size: int | None, padding: str) -> str | None:
         """Return why queries cannot be such batches; `None` if they can.
 
