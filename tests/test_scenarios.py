@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checkpoints import save_checkpoint
 from pydantic import ValidationError
 from tasks import write_task
 
@@ -22,6 +23,7 @@ from jouleforge.errors import InputError
 from jouleforge.measurement import Measurement, Schedule, WorkloadSpec
 from jouleforge.protocol import measure
 from jouleforge.scenarios import poisson, run
+from jouleforge.studies import run_study
 from jouleforge.study_file import Study
 
 MakeEngine = Callable[..., Engine]
@@ -238,6 +240,26 @@ def test_a_study_names_its_scenario(tmp_path: Path) -> None:
         load('"multi-stream"')
     with pytest.raises(InputError, match="takes rate_per_s or load"):
         load('"server"')
+
+
+@pytest.mark.slow
+def test_cells_of_a_block_have_the_same_arrivals_and_blocks_their_own(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint", "bert")
+    write_task(tmp_path, LABELS, rows=20)
+    (tmp_path / "study.toml").write_text(
+        'name = "s"\ncheckpoint = "checkpoint"\ntask = "task.toml"\nrepeats = 2\naa = false\n'
+        'energy = "none"\n[schedule]\nwarmup_s = 0.0\nduration_s = 0.01\nscenario = "server"\n'
+        'rate_per_s = 2000.0\n[[cells]]\ntarget = "ort"\n[[cells]]\ntarget = "ort"\n'
+        'padding = "longest"\n'
+    )
+    result = run_study(tmp_path / "study.toml", tmp_path / "out")
+    assert not result.failures
+    first, again, second, _ = (
+        row.timing.arrivals for row in sorted(result.measurements, key=lambda row: row.started_at)
+    )
+    assert first is not None
+    assert first.intended_ns == again.intended_ns  # type: ignore[union-attr]
+    assert first.seed != second.seed  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

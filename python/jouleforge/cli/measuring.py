@@ -42,6 +42,10 @@ def measure(
     wait: Annotated[
         str, typer.Option(help="server: spin or block (sleep) until the next query arrives.")
     ] = "block",
+    arrival_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="server: seed of the arrivals; the default draws one a run."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     duration: Annotated[
         float, typer.Option(help="Seconds to time at least; only whole passes are timed.")
@@ -75,8 +79,9 @@ def measure(
     )  # fmt: skip
     with logged_lines():
         found = measure_engine(
-            engine, workload, threads=threads, schedule=schedule, energy_source=energy
-        )
+            engine, workload, threads=threads, schedule=schedule, energy_source=energy,
+            arrival_seed=arrival_seed,
+        )  # fmt: skip
     append_line(out, found.model_dump_json())
     print_table([found], baseline="")
 
