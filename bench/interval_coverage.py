@@ -7,7 +7,8 @@ they say what a label, or the choice of another method, is worth.
 
 Times are simulated as measured ones behave (bench/results/sst2.jsonl): a block's times share a
 factor (sd 6 %), batches in a row are alike (correlation 0.5), and the batches of a pass differ by
-their lengths and come again in every pass.
+their lengths and come again in every pass. Latencies under load are those of a queue that random
+arrivals build up before one worker.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import simulated_queues
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.signal import lfilter
@@ -90,6 +92,7 @@ def designs() -> Iterator[Design]:
     yield from _proportions()
     yield from _per_correct()
     yield from _percentiles()
+    yield from (Design(*each) for each in simulated_queues.cases())
     yield from _rejected()
 
 

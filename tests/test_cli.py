@@ -85,6 +85,24 @@ def test_measure_adds_a_row(rows: Path) -> None:
     assert [row.workload.padding for row in read_measurements(rows)] == ["static:64", "sorted"]
 
 
+def test_measure_takes_queries_as_they_arrive(
+    make_engine: MakeEngine, task: Path, tmp_path: Path
+) -> None:
+    out, engine = tmp_path / "rows.jsonl", make_engine("bert", target="ort").path
+    fixed = ("--task", task, "-o", out, "--warmup", "0", "--duration", "0.01", "--energy", "none")
+    for words in (
+        ("--scenario", "single-stream"),
+        ("--scenario", "multi-stream", "--samples-per-query", "4"),
+        ("--scenario", "server", "--load", "0.5", "--wait", "spin"),
+    ):
+        done = call("measure", engine, *fixed, *words)
+        assert done.exit_code == 0, done.output
+    rows = read_measurements(out)
+    assert [row.facts.batches for row in rows] == [40, 10, 40]
+    assert rows[2].schedule.wait == "spin"
+    assert call("compare", out).exit_code == 0
+
+
 def test_compare_prints_both_rows(rows: Path) -> None:
     done = call("compare", rows)
     assert done.exit_code == 0, done.output
@@ -143,6 +161,16 @@ def test_quickstart_on_ones_own_checkpoint(
          "no 'sun' among energy; choose from"),
         (["measure", "{engine}", "--task", "{task}", "-o", "{tmp}/r.jsonl", "--threads", "9999"],
          "threads must be from 1"),
+        (["measure", "{engine}", "--task", "{task}", "-o", "{tmp}/r.jsonl", "--scenario", "server"],
+         "error: the scenario server takes rate_per_s or load .*neither given"),
+        (["measure", "{engine}", "--task", "{task}", "-o", "{tmp}/r.jsonl", "--scenario", "server",
+          "--rate", "50", "--load", "0.7"], "both given"),
+        (["measure", "{engine}", "--task", "{task}", "-o", "{tmp}/r.jsonl", "--scenario", "server",
+          "--load", "1.2"], "load: .*less than or equal to 1, found 1.2"),
+        (["measure", "{engine}", "--task", "{task}", "-o", "{tmp}/r.jsonl", "--batch", "32",
+          "--scenario", "single-stream"], "holds 1, not a batch size of 32; leave the batch size"),
+        (["measure", "{engine}", "--task", "{task}", "-o", "{tmp}/r.jsonl", "--rate", "50"],
+         "rate_per_s is for the scenario server, not for offline"),
         (["study", "{tmp}/none.toml", "-o", "{tmp}/out"], "cannot be read"),
         (["compare", "{tmp}/none.jsonl"], "cannot read measurements"),
         (["compare", "{task}"], "line 1 is no JSON object"),

@@ -9,6 +9,7 @@
 
 #include "aliasing.h"
 #include "bindings/bindings.h"
+#include "bindings/loop_calls.h"
 #include "interrupt.h"
 #include "loop.h"
 
@@ -34,25 +35,6 @@ std::chrono::nanoseconds to_ns(const char* name, double seconds) {
                                 std::to_string(seconds));
   }
   return std::chrono::nanoseconds(std::llround(seconds * 1e9));
-}
-
-std::vector<std::size_t> to_order(const std::vector<std::int64_t>& batches) {
-  std::vector<std::size_t> order;
-  order.reserve(batches.size());
-  for (const auto batch : batches) {
-    if (batch < 0) {
-      throw std::invalid_argument("the order names batch " + std::to_string(batch) +
-                                  "; the first is 0");
-    }
-    order.push_back(static_cast<std::size_t>(batch));
-  }
-  return order;
-}
-
-// The signal's own Python handler decides what is raised; a loop cut short never returns a trace.
-[[noreturn]] void raise_interrupt() {
-  if (PyErr_CheckSignals() == 0) PyErr_SetNone(PyExc_KeyboardInterrupt);
-  throw py::error_already_set();
 }
 
 Trace run(Runner& runner, const std::vector<std::int64_t>& order, double warmup_s,
@@ -94,6 +76,24 @@ py::array_t<std::int64_t> pauses(const Trace& trace) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> to_order(const std::vector<std::int64_t>& batches) {
+  std::vector<std::size_t> order;
+  order.reserve(batches.size());
+  for (const auto batch : batches) {
+    if (batch < 0) {
+      throw std::invalid_argument("the order names batch " + std::to_string(batch) +
+                                  "; the first is 0");
+    }
+    order.push_back(static_cast<std::size_t>(batch));
+  }
+  return order;
+}
+
+[[noreturn]] void raise_interrupt() {
+  if (PyErr_CheckSignals() == 0) PyErr_SetNone(PyExc_KeyboardInterrupt);
+  throw py::error_already_set();
+}
 
 void bind_loop(py::module_& module) {
   py::class_<Trace>(module, "Trace")

@@ -27,6 +27,7 @@ void bind_null_runner(pybind11::module_& module);
 void bind_nvml(pybind11::module_& module);
 void bind_ort_runner(pybind11::module_& module);
 void bind_ov_runner(pybind11::module_& module);
+void bind_queries(pybind11::module_& module);  // after the loop, whose trace it gives
 void bind_rapl(pybind11::module_& module);
 void bind_tensor_spec(pybind11::module_& module);  // before the runners whose specs it is
 

@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, module) {
   bind_ort_runner(module);
   bind_ov_runner(module);
   bind_loop(module);
+  bind_queries(module);
   bind_energy_window(module);
   bind_nvml(module);
   bind_gpu_meter(module);

@@ -283,3 +283,30 @@ def run_closed_loop(
         KeyboardInterrupt: SIGINT came; in general, what the signal's Python handler raises.
         RunnerError: The runtime failed. What a CallableRunner's step raises passes through.
     """
+
+def serve_queries(
+    runner: Runner,
+    *,
+    order: Sequence[int] | NDArray[np.integer[Any]],
+    due_ns: Sequence[int] | NDArray[np.integer[Any]],
+    wait: str,
+) -> Trace:
+    """Serve queries as they arrive, first come first served, by one worker and without the GIL.
+
+    There is no warm-up. `first_start_ns` is the instant from which arrivals count, and every wait
+    for one is among the trace's `pauses`; a query's latency is its stamp less its intended arrival.
+
+    Args:
+        runner: What to run.
+        order: Batch indices of one pass, in the order they are asked for.
+        due_ns: Intended arrivals in ns from the beginning, one a query, in whole passes; they never
+            fall.
+        wait: How to wait for an arrival: `spin` reads the clock all the while, `block` sleeps until
+            shortly before.
+
+    Raises:
+        ValueError: The arrivals cannot be kept, or there is no such way to wait.
+        IndexError: The order names a batch that the runner does not hold.
+        KeyboardInterrupt: SIGINT came; in general, what the signal's Python handler raises.
+        RunnerError: The runtime failed. What a CallableRunner's step raises passes through.
+    """

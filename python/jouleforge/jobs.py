@@ -60,6 +60,7 @@ class MeasureJob(Stored):
     energy: str
     block: Block
     row: Path
+    arrival_seed: int | None = None
 
     def run(self) -> None:
         """Write the measurement, whole or not at all."""
@@ -71,6 +72,7 @@ class MeasureJob(Stored):
             threads=self.threads,
             schedule=self.schedule,
             energy_source=self.energy,
+            arrival_seed=self.arrival_seed,
         )
         row = found.model_copy(update={"block": self.block})
         write_atomic(self.row, row.model_dump_json() + "\n")

@@ -13,8 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from jouleforge import digest, energy, environment, garbage, instructions, metrics, runners, work
-from jouleforge._core import Trace, run_closed_loop
+from jouleforge import (
+    digest,
+    energy,
+    environment,
+    garbage,
+    instructions,
+    metrics,
+    runners,
+    scenarios,
+    work,
+)
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
 from jouleforge.engine import TOKENIZER, Engine
@@ -27,11 +36,11 @@ from jouleforge.measurement import (
     Memory,
     Quality,
     Schedule,
-    Timing,
     WorkloadSpec,
 )
 from jouleforge.packed import PackedArray
 from jouleforge.runners import Session
+from jouleforge.scenarios import Timed
 from jouleforge.workload import Workload, build_workload
 
 _log = logging.getLogger(__name__)
@@ -44,7 +53,7 @@ _ENOUGH_PASSES = 3
 class _Window:
     """The timed window: stamps, energy and the logits that were written during it."""
 
-    trace: Trace
+    timed: Timed
     readings: list[EnergyReading]
     logits: NDArray[np.float32]
     """In the data's own order, shape (examples, outputs)."""
@@ -57,6 +66,7 @@ def measure(
     threads: int,
     schedule: Schedule | None = None,
     energy_source: str = "auto",
+    arrival_seed: int | None = None,
 ) -> Measurement:
     """Run an engine over a task's texts in this process, and return all that it showed.
 
@@ -69,6 +79,8 @@ def measure(
         threads: Threads the runtime may use.
         schedule: How long to run; `None` is the default schedule.
         energy_source: A name from `jouleforge.energy`, or `auto`.
+        arrival_seed: Of the arrivals of the scenario `server`; `None` draws one for each call, so
+            that repeats are independent. The row names it.
 
     Raises:
         InputError: The engine, the task or a value cannot be used.
@@ -82,6 +94,7 @@ def measure(
     if not 1 <= threads <= usable:
         raise InputError(f"threads must be from 1 to the {usable} usable processors, not {threads}")
     schedule = schedule or Schedule()
+    workload = scenarios.fitted(workload, schedule)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     built = _build_workload(engine, workload)
     labels = _match(engine, built)
@@ -89,7 +102,7 @@ def measure(
     started = time.monotonic()
     session = runners.load(engine, threads=threads)
     load_s = time.monotonic() - started
-    window = _run(session, engine, built, schedule, source)
+    window = _run(session, engine, built, schedule, source, arrival_seed)
     here = environment.capture()
     quality, notes = _score(window.logits, built, labels)
     caveats = _caveats(engine, built, labels, window, here)
@@ -100,13 +113,17 @@ def measure(
         facts=built.facts,
         schedule=schedule,
         threads=threads,
-        timing=_timing(window.trace, built, load_s),
+        timing=window.timed.timing(batches=len(built.batches), load_s=load_s),
         energy=window.readings,
         quality=quality,
         memory=_peak_memory(),
         environment=here,
         caveats=sorted({*caveats, *notes}),
-        notes=[*notes.values(), *([labels.note] if labels and labels.by_position else [])],
+        notes=[
+            *notes.values(),
+            *([labels.note] if labels and labels.by_position else []),
+            *([window.timed.overload] if window.timed.overload else []),
+        ],
     )
 
 
@@ -144,6 +161,7 @@ def _run(
     workload: Workload,
     schedule: Schedule,
     source: energy.EnergySource,
+    arrival_seed: int | None,
 ) -> _Window:
     outputs = len(engine.manifest.checkpoint.labels)
     # NaN until written: an answer that the window did not produce cannot pass for one.
@@ -162,18 +180,18 @@ def _run(
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
     gc.collect()
     with garbage.paused():
-        trace = run_closed_loop(
+        timed = scenarios.run(
             runner,
-            order=range(len(workload.batches)),
-            warmup_s=schedule.warmup_s,
-            duration_s=lasts_s,
-            min_passes=schedule.min_passes,
+            batches=len(workload.batches),
+            schedule=schedule,
+            lasts_s=lasts_s,
             on_warm=open_window,
             sensor_tick_s=source.sensor_tick_s,
+            arrival_seed=arrival_seed,
         )
         readings = source.stop()
-    counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
-    return _Window(trace=trace, readings=counted, logits=_gathered(buffers, engine, workload))
+    counted = [work.count(one, timed.trace, batches=len(workload.batches)) for one in readings]
+    return _Window(timed=timed, readings=counted, logits=_gathered(buffers, engine, workload))
 
 
 def _gathered(
@@ -260,7 +278,8 @@ def _caveats(
         Caveat.TRUNCATED: workload.facts.truncated > 0,
         Caveat.LABELS_BY_POSITION: labels is not None and labels.by_position,
         Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,
-        Caveat.FEW_PASSES: window.trace.passes < _ENOUGH_PASSES,
+        Caveat.FEW_PASSES: window.timed.trace.passes < _ENOUGH_PASSES,
+        Caveat.OVERLOADED: window.timed.overload is not None,
         Caveat.ROWS_LIMITED: workload.spec.limit is not None,
         Caveat.CLOCK: not here.clock_is_good,
         Caveat.INT8_SATURATES: _int8_saturates(engine, here),
@@ -282,19 +301,6 @@ def _int8_saturates(engine: Engine, here: Environment) -> bool:
     x86 = "avx2" in here.cpu_flags
     int8 = recipe.multiplied_in == "int8"
     return recipe.target == "ort" and x86 and int8 and not instructions.has("int8", here)
-
-
-def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:
-    times = np.diff(trace.stamps_ns)
-    for run, begin, end in trace.pauses:
-        if run < len(times):  # else no run came after it
-            times[run] -= end - begin
-    return Timing(
-        load_s=load_s,
-        passes=trace.passes,
-        wall_s=float(times.sum()) / 1e9,
-        latencies_ns=PackedArray.pack(times.reshape(trace.passes, len(workload.batches))),
-    )
 
 
 def _engine_ref(engine: Engine, session: Session) -> EngineRef:

@@ -215,6 +215,7 @@ class _Run:
             energy=self._study.energy,
             block=Block(cell=step.key, repeat=step.repeat, position=step.position, twin=step.twin),
             row=self._row(step),
+            arrival_seed=_arrival_seed(self._study, step.repeat),
         )
         self._do(job, f"measure {_title(step.cell)}, block {step.repeat + 1}")
         self._spent_s.append(time.monotonic() - started)
@@ -267,6 +268,14 @@ def _plan(study: Study, subject: _Subject) -> Iterator[_Step]:
         random.Random(f"{study.seed}/{repeat}").shuffle(steps)
         for position, (cell, twin) in enumerate(steps):
             yield _Step(cell, _key(study, cell, subject), repeat, position, twin)
+
+
+def _arrival_seed(study: Study, repeat: int) -> int:
+    """Return the seed of a block's arrivals: the same for its cells, which are pairs, and no other.
+
+    Equal arrivals in every block would hide how much latencies depend on them.
+    """
+    return random.Random(f"arrivals {study.seed}/{repeat}").getrandbits(32)
 
 
 def _key(study: Study, cell: Cell | EngineCell, subject: _Subject) -> str:

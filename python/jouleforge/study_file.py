@@ -81,6 +81,15 @@ class Study(Stored):
                 raise ValueError(f"cells.{number} stands twice: {cell.name} {cell.padding}")
         return self
 
+    @model_validator(mode="after")
+    def _cells_suit_the_scenario(self) -> "Study":
+        own = self.batch_size if "batch_size" in self.model_fields_set else None
+        for number, cell in enumerate(self.cells):
+            size = own if cell.batch_size == "study" else cell.batch_size
+            if reason := self.schedule.misfit(batch_size=size, padding=cell.padding):
+                raise ValueError(f"cells.{number}: {reason}")
+        return self
+
     @property
     def twin(self) -> Cell | EngineCell | None:
         """Return the cell that is measured twice in every block.
@@ -111,10 +120,11 @@ class Study(Stored):
 
     def workload(self, cell: Cell | EngineCell) -> WorkloadSpec:
         """Return how a cell's batches are made."""
+        own = self.batch_size if cell.batch_size == "study" else cell.batch_size
         return WorkloadSpec(
             task=self.task,
             split=self.split,
-            batch_size=self.batch_size if cell.batch_size == "study" else cell.batch_size,
+            batch_size=self.schedule.query_size or own,
             padding=cell.padding,
             order_seed=self.seed,
             limit=self.limit,

@@ -8,7 +8,7 @@ from jouleforge.comparison import Comparison, Row
 from jouleforge.console import WIDTH, make_console
 from jouleforge.doctor import Diagnosis
 from jouleforge.meter_check import MeterCheck
-from jouleforge.reports.parts import carbon, footnotes, joules, wording
+from jouleforge.reports.parts import carbon, footnotes, joules, latency, wording
 from jouleforge.reports.parts.summary import summary
 
 _VERDICTS = {"faster": "green", "slower": "red", "no difference shown": "dim", "baseline": ""}
@@ -21,6 +21,7 @@ def print_comparison(comparison: Comparison) -> None:
     for sentence in summary(comparison):
         console.print(Text(sentence))
     console.print(to_rich_table(comparison), width=min(console.width, WIDTH))
+    _print_latencies(comparison, console)
     for label, text in joules.lines(comparison):
         console.print(Text(f"{label}: {text}"))
     for sentence in footnotes.missing(comparison):
@@ -53,6 +54,17 @@ def to_rich_table(comparison: Comparison) -> Table:
     return table
 
 
+def _print_latencies(comparison: Comparison, console: Console) -> None:
+    """Print the percentiles of queries with their intervals; batches have theirs in the table."""
+    if not latency.is_of_interest(comparison):
+        return
+    for row in comparison.rows:
+        scenario, timed, *percentiles = latency.cells(row, comparison)
+        figures = zip(latency.names(comparison), percentiles, strict=True)
+        given = "; ".join(f"{name} {text}" for name, text in figures)
+        console.print(Text(f"{row.label}: {scenario}; ms of {timed}: {given}"))
+
+
 def _print_carbon(comparison: Comparison, console: Console) -> None:
     """Print the grams of CO2e and all that they rest on, or that there are none."""
     columns = carbon.columns(comparison)
@@ -79,8 +91,8 @@ def _cells(row: Row) -> list[Text]:
         Text(workload.padding),
         Text(str(workload.batch_size)),
         Text(wording.number(row.examples_per_s.value)),
-        Text(wording.milliseconds(row.latency_p50_s)),
-        Text(wording.milliseconds(row.latency_p99_s)),
+        Text(wording.milliseconds(row.latencies.percentiles_s["p50"])),
+        Text(wording.milliseconds(row.latencies.percentiles_s["p99"])),
         Text(_joules(row)),
         Text(wording.metric(row.headline)),
         Text(_same(row)),

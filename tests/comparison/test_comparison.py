@@ -128,10 +128,11 @@ def test_percentiles_are_over_the_batches_of_all_repeats() -> None:
     rows = repeats([100, 50], EAGER)
     found = compare(rows).baseline
     pooled = np.concatenate([one.timing.latency_ns().ravel() for one in rows]) / 1e9
-    assert found.batches_timed == len(pooled) == 200
-    assert found.latency_p95_s is not None
-    assert found.latency_p95_s.value == np.quantile(pooled, 0.95, method="inverted_cdf")
-    assert found.latency_p99_s is None
+    assert found.latencies.count == len(pooled) == 200
+    p95 = found.latencies.percentiles_s["p95"]
+    assert p95 is not None
+    assert p95.value == np.quantile(pooled, 0.95, method="inverted_cdf")
+    assert found.latencies.percentiles_s["p99"] is None
 
 
 def test_joules_are_those_of_the_window_over_its_examples() -> None:

@@ -78,6 +78,8 @@ def checked(model: Any, **values: Any) -> Any:
     except ValidationError as error:
         mistakes = [
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}, found {each['input']!r}"
+            if each["loc"]
+            else each["msg"].removeprefix("Value error, ")  # of a validator of several options
             for each in error.errors()
         ]
         raise InputError("; ".join(mistakes)) from error

@@ -16,13 +16,36 @@ def measure(
     task: Annotated[str, typer.Option(help="Shipped task, or a task file (.toml).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON-lines file to add the row to.")],
     split: Annotated[str, typer.Option(help="calibration, selection, test.")] = "test",
-    batch: Annotated[int, typer.Option(min=1, help="Examples in a batch.")] = 32,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Examples in a batch of offline; the default is 32.")
+    ] = None,
     padding: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="static:N, longest, sorted, exact, bucket:N,M,… (tokens), or bucket:auto:K."
+            help="static:N, longest, sorted, exact, bucket:N,M,… (tokens), or bucket:auto:K; the "
+            "default is sorted, and longest for multi-stream."
         ),
-    ] = "sorted",
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="offline, single-stream, multi-stream, server.")
+    ] = "offline",
+    samples_per_query: Annotated[
+        int | None, typer.Option(min=1, help="multi-stream: examples of a query; the default is 8.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="server: queries that arrive per second.")
+    ] = None,
+    load: Annotated[
+        float | None,
+        typer.Option(help="server: the same as a share of what is answered one after the other."),
+    ] = None,
+    wait: Annotated[
+        str, typer.Option(help="server: spin or block (sleep) until the next query arrives.")
+    ] = "block",
+    arrival_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="server: seed of the arrivals; the default draws one a run."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     duration: Annotated[
         float, typer.Option(help="Seconds to time at least; only whole passes are timed.")
@@ -45,15 +68,20 @@ def measure(
 
     if not out.parent.is_dir():
         raise InputError(f"the folder of {out} does not exist; create it first")
+    asked = {"batch_size": batch, "padding": padding}
     workload = checked(
-        WorkloadSpec, task=task, split=split, batch_size=batch, padding=padding,
-        order_seed=seed, limit=limit,
+        WorkloadSpec, task=task, split=split, order_seed=seed, limit=limit,
+        **{name: value for name, value in asked.items() if value is not None},
     )  # fmt: skip
-    schedule = checked(Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes)
+    schedule = checked(
+        Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes, scenario=scenario,
+        samples_per_query=samples_per_query, rate_per_s=rate, load=load, wait=wait,
+    )  # fmt: skip
     with logged_lines():
         found = measure_engine(
-            engine, workload, threads=threads, schedule=schedule, energy_source=energy
-        )
+            engine, workload, threads=threads, schedule=schedule, energy_source=energy,
+            arrival_seed=arrival_seed,
+        )  # fmt: skip
     append_line(out, found.model_dump_json())
     print_table([found], baseline="")
 

@@ -9,6 +9,7 @@ from jouleforge.carbon import Carbon
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import cells
 from jouleforge.comparison.cells import Cell, Names
+from jouleforge.comparison.latencies import Latencies
 from jouleforge.comparison.ratios import Ratio, Resolution, furthest
 from jouleforge.comparison.rows import (
     AccuracyDifference,
@@ -30,6 +31,7 @@ __all__ = [
     "Energy",
     "Estimate",
     "Interval",
+    "Latencies",
     "Meter",
     "Note",
     "RaisedCaveat",

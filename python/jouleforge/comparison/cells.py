@@ -152,6 +152,7 @@ Describe = Callable[[Measurement], str]
 # credited to the engine alone when the padding changed as well.
 _ALWAYS: tuple[Describe, ...] = (
     lambda row: row.engine.checkpoint,
+    lambda row: row.schedule.name,
     lambda row: _threads(row.threads),
 )
 _IN_COLUMNS: tuple[Describe, ...] = (
@@ -211,9 +212,15 @@ def differences(cell: Cell, baseline: Cell) -> tuple[str, ...]:
         "batch size": one.workload.batch_size != other.workload.batch_size,
         "threads": one.threads != other.threads,
         "order of the examples": one.workload.order_seed != other.workload.order_seed,
-        "length of the run": one.schedule != other.schedule,
+        "scenario": one.schedule.name != other.schedule.name,
+        "length of the run": _length(one) != _length(other),
     }
     return tuple(what for what, changed in changes.items() if changed)
+
+
+def _length(measurement: Measurement) -> tuple[float, float, int]:
+    schedule = measurement.schedule
+    return schedule.warmup_s, schedule.duration_s, schedule.min_passes
 
 
 def notes(cells: Sequence[Cell]) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from jouleforge import stats
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import ratios
 from jouleforge.comparison.cells import Cell, Names, differences
+from jouleforge.comparison.latencies import Latencies, latencies
 from jouleforge.comparison.ratios import Ratio, Resolution
 from jouleforge.measurement import Measurement
-from jouleforge.quantiles import percentile
 from jouleforge.stats import Estimate, Interval
 
 EnergyClass = Literal["counter", "integrated", "estimated"]
@@ -80,11 +80,7 @@ class Row:
     """The first repeat: engine, workload, facts and answers."""
     repeats: int
     examples_per_s: Estimate
-    batches_timed: int
-    """Batches whose times the percentiles are of: all repeats and passes together."""
-    latency_p50_s: Estimate | None
-    latency_p95_s: Estimate | None
-    latency_p99_s: Estimate | None
+    latencies: Latencies
     energy: Energy | None
     """By the meter of the comparison."""
     energy_reason: str
@@ -191,7 +187,6 @@ def build_row(
     first, repeats = cell.first, list(cell.repeats.values())
     found = energies(cell)
     energy = next((energy for energy in found if energy.meter == meter), None)
-    latencies_s = [row.timing.latency_ns().ravel() / 1e9 for row in repeats]
     peaks = [row.memory.peak_rss_bytes for row in repeats]
     itself = (resolution.speed, resolution.energy) if resolution else (None, None)
     energy_ratio = _energy_ratio(cell, baseline, meter, itself[1])
@@ -204,10 +199,7 @@ def build_row(
         first=first,
         repeats=len(repeats),
         examples_per_s=stats.median_of_repeats([row.examples_per_s for row in repeats]),
-        batches_timed=sum(map(len, latencies_s)),
-        latency_p50_s=percentile(latencies_s, 0.50),
-        latency_p95_s=percentile(latencies_s, 0.95),
-        latency_p99_s=percentile(latencies_s, 0.99),
+        latencies=latencies(repeats),
         energy=energy,
         energy_reason="" if energy else _why_no_energy(cell, meter),
         other_energies=tuple(other for other in found if other is not energy),

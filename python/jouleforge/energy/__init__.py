@@ -51,8 +51,8 @@ class EnergyReading(Stored):
     """Passes over the data from `begin_ns` to `end_ns`; `None` if the joules are those of the whole
     timed window."""
     paused_s: Annotated[float, Field(ge=0)] = 0.0
-    """So long nothing ran within it, for the sake of a part-time sensor; its energy is in `joules`,
-    and its time in `window_s`."""
+    """So long nothing ran within it, for the sake of a part-time sensor or, in the scenario
+    `server`, for want of queries; its energy is in `joules`, and its time in `window_s`."""
     detail: CounterDetail | None = None
     """How a GPU's counter was read."""
 

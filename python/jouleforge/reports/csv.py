@@ -64,16 +64,34 @@ def _identity(row: Row, comparison: Comparison) -> dict[str, Value]:
 def _times(row: Row) -> dict[str, Value]:
     return {
         **_estimate("examples_per_s", row.examples_per_s),
-        "batches_timed": row.batches_timed,
-        **_percentile("latency_p50_s", row.latency_p50_s),
-        **_percentile("latency_p95_s", row.latency_p95_s),
-        **_percentile("latency_p99_s", row.latency_p99_s),
+        **_scenario(row),
+        "batches_timed": row.latencies.count,
+        **_percentiles(row),
         "tokenize_s": row.tokenize_s,
         "load_s": row.load_s,
         "peak_rss_bytes": row.peak_rss_bytes,
         **_ratio("speed_ratio", row.speed_ratio),
         "verdict": row.verdict,
     }
+
+
+def _scenario(row: Row) -> dict[str, Value]:
+    schedule, arrivals = row.first.schedule, row.first.timing.arrivals
+    return {
+        "scenario": schedule.scenario,
+        "query_size": schedule.query_size,
+        "wait": schedule.wait if arrivals else None,
+        "arrivals_per_s": arrivals.rate_per_s if arrivals else None,
+        "capacity_per_s": arrivals.capacity_per_s if arrivals else None,
+        "load": row.latencies.load,
+    }
+
+
+def _percentiles(row: Row) -> dict[str, Value]:
+    fields: dict[str, Value] = {}
+    for name, found in row.latencies.percentiles_s.items():
+        fields |= _percentile(f"latency_{name}_s", found)
+    return fields
 
 
 def _energy(row: Row) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from jouleforge.comparison import Comparison, Meter, Ratio, Row, cost_of
-from jouleforge.reports.parts import carbon, charts, footnotes, joules, wording
+from jouleforge.reports.parts import carbon, charts, footnotes, joules, latency, wording
 from jouleforge.reports.parts.charts import Mark, Scatter
 from jouleforge.reports.parts.summary import summary, winner
 from jouleforge.stats import Estimate, scaled
@@ -102,6 +102,9 @@ def render(comparison: Comparison) -> str:
         bars=_bars(comparison),
         is_few=len(comparison.rows) <= _FEW,
         missing=footnotes.missing(comparison),
+        latency_columns=latency.columns(comparison),
+        latency_rows=[latency.cells(row, comparison) for row in comparison.rows],
+        latency_unit=latency.unit(comparison.rows),
         carbon_columns=[(each.title, each.texts()) for each in carbon.columns(comparison)],
         carbon_terms=carbon.terms(comparison),
         carbon_unit=carbon.UNIT,
@@ -164,7 +167,7 @@ def _line(number: int, row: Row, comparison: Comparison) -> _Line:
     ]
     if comparison.meter is not None:
         cells.append(_energy_ratio_cell(row))
-    cells.append(_latency_cell(row))
+    cells.append(_latency_cell(row, latency.unit(comparison.rows).capitalize()))
     metric = wording.metric(row.headline)
     cells.append(_Cell(_capital(comparison.headline), metric, _lines(_metric_detail(row))))
     if facts.kind == "single-label":
@@ -187,13 +190,13 @@ def _bounds(found: Estimate | None, *, scale: float = 1.0) -> tuple[str, ...]:
     return () if found is None else wording.bounds(scaled(found, scale).intervals)
 
 
-def _latency_cell(row: Row) -> _Cell:
-    found = (row.latency_p50_s, row.latency_p95_s, row.latency_p99_s)
+def _latency_cell(row: Row, title: str) -> _Cell:
+    found = [row.latencies.percentiles_s[name] for name in ("p50", "p95", "p99")]
     p50, p95, p99 = (wording.milliseconds(each) for each in found)
     bounds = [" ".join(_bounds(each, scale=1e3)) for each in found]
     label = "within-block" if any(each and each.within_block for each in found) else ""
     details = (bounds[0], f"p95 {p95} {bounds[1]}", f"p99 {p99} {bounds[2]}", label)
-    return _Cell("Batch p50, ms", p50, _lines(*map(str.strip, details)))
+    return _Cell(f"{title} p50, ms", p50, _lines(*map(str.strip, details)))
 
 
 def _speed_cell(row: Row) -> _Cell:

@@ -3,15 +3,16 @@
 import re
 
 from jouleforge.comparison import Comparison, Row
-from jouleforge.reports.parts import carbon, footnotes, joules, wording
+from jouleforge.reports.parts import carbon, footnotes, joules, latency, wording
 from jouleforge.reports.parts.summary import summary
 
+_SHOWN = ("p50", "p95", "p99")
 _COLUMNS = (
     ("Engine", ":--"),
     ("Padding", ":--"),
     ("Batch", "--:"),
     ("Examples/s", "--:"),
-    ("p50 / p95 / p99 per batch, ms", "--:"),
+    ("p50 / p95 / p99 per {unit}, ms", "--:"),
     ("J/example", "--:"),
     ("{metric}", "--:"),
     ("Same answers", "--:"),
@@ -28,6 +29,7 @@ def render(comparison: Comparison) -> str:
         "\n\n".join(_escape(sentence) for sentence in summary(comparison)),
         table(comparison).rstrip("\n"),
         *_section(f"{wording.MISSING} in the table", footnotes.missing(comparison)),
+        *_latency(comparison),
         *_section("Joules", _terms(joules.lines(comparison))),
         *_carbon(comparison),
         *_section("Read with care", _caveats(comparison)),
@@ -40,7 +42,8 @@ def render(comparison: Comparison) -> str:
 
 def table(comparison: Comparison) -> str:
     """Return the table alone, one line per row, ending with a line break."""
-    head = [title.format(metric=_escape(comparison.headline)) for title, _ in _COLUMNS]
+    metric, unit = _escape(comparison.headline), latency.unit(comparison.rows)
+    head = [title.format(metric=metric, unit=unit) for title, _ in _COLUMNS]
     return _lines([head, [rule for _, rule in _COLUMNS], *map(_cells, comparison.rows)])
 
 
@@ -49,14 +52,14 @@ def _lines(cells: list[list[str]]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    latencies = (row.latency_p50_s, row.latency_p95_s, row.latency_p99_s)
+    found = row.latencies.percentiles_s
     facts = row.first.facts
     return [
         _escape(row.name),
         _escape(row.first.workload.padding),
         str(row.first.workload.batch_size),
         wording.number(row.examples_per_s.value),
-        " / ".join(wording.milliseconds(latency) for latency in latencies),
+        " / ".join(wording.milliseconds(found[name]) for name in _SHOWN),
         wording.joules(row),
         wording.metric(row.headline),
         wording.same_answers(row),
@@ -64,6 +67,20 @@ def _cells(row: Row) -> list[str]:
         # A bracket pair after a number is no link: nothing follows it.
         wording.speed_ratio(row),
         "★" if row.on_frontier else "",
+    ]
+
+
+def _latency(comparison: Comparison) -> list[str]:
+    """Return the section of the latencies, in a table of their own."""
+    head = ["Engine", *latency.columns(comparison)]
+    rules = [":--", ":--", *("--:" for _ in head[2:])]
+    rows = [
+        [_escape(row.label), *map(_escape, latency.cells(row, comparison))]
+        for row in comparison.rows
+    ]
+    return [
+        f"## Latency per {latency.unit(comparison.rows)}",
+        _lines([head, rules, *rows]).rstrip("\n"),
     ]
 
 

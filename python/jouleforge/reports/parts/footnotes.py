@@ -6,8 +6,7 @@ from pathlib import PurePath
 from jouleforge.comparison import Comparison, Meter, Row
 from jouleforge.environment import Environment
 from jouleforge.measurement import Schedule
-from jouleforge.quantiles import fewest_for_quantile
-from jouleforge.reports.parts import carbon, wording
+from jouleforge.reports.parts import carbon, latency, wording
 
 DEFINITIONS = (
     (
@@ -19,13 +18,24 @@ DEFINITIONS = (
         "shown beside the other as 'bootstrap'.",
     ),
     (
-        "p50, p95, p99",
-        "Percentiles of the time of one batch, over the batches of all repeats together. No "
-        "percentile is given where too few batches bound it from above. Batches of one repeat are "
-        "not independent: from ten repeats and ten batches beyond the percentile on, resampled "
+        "p50, p90, p95, p99, p99.9",
+        "Percentiles of the time of one batch, or of one query where the scenario has queries, "
+        "over those of all repeats together. No percentile is given where too few batches bound it "
+        "from above. Batches of one repeat are not independent: from ten repeats and ten batches "
+        "beyond the percentile on, resampled "
         "repeats tell how many independent batches they are worth, and the interval is that of "
         "as many order statistics. Else it is marked 'within-block': order statistics as if "
         "batches were independent, too short for another run.",
+    ),
+    (
+        "scenario",
+        "offline: batches one after the other. single-stream: queries of one example, each begun "
+        "when the last is done. multi-stream: the same with several examples a query. server: "
+        "queries of one example arrive at random (exponential gaps) and are served one by one in "
+        "their order; latencies count from the intended arrival. Spin or block is how the engine's "
+        "thread waits for an arrival. Latencies of a queue hang together: the busier the engine, "
+        "the more of them a percentile needs, and its interval is taken from the repeats or, with "
+        "fewer than ten, from twenty stretches of them (then marked 'within-block').",
     ),
     (
         "J/example",
@@ -142,8 +152,9 @@ def _windows(rows: Iterable[Row]) -> str:
 
 def _schedule(found: Schedule) -> str:
     return (
-        f"whole passes over the data for {found.duration_s:g} s or longer, at least "
-        f"{found.min_passes}, after a warm-up of {found.warmup_s:g} s"
+        f"{'' if found.scenario == 'offline' else found.name + ': '}whole passes over the data for "
+        f"{found.duration_s:g} s or longer, at least {found.min_passes}, after a warm-up of "
+        f"{found.warmup_s:g} s"
     )
 
 
@@ -199,16 +210,22 @@ def missing(comparison: Comparison) -> list[str]:
 
 
 def _missing_percentiles(comparison: Comparison) -> Iterator[str]:
-    levels = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
-    for name, level in levels:
-        fewest = fewest_for_quantile(level)
-        short = [row for row in comparison.rows if row.batches_timed < fewest]
-        if short:
-            counts = _values(row.batches_timed for row in short)
-            yield (
-                f"{name} needs {fewest} timed batches, {counts} were timed: "
-                f"{_which(short, comparison)}."
-            )
+    for name in latency.names(comparison):
+        lacking = [row for row in comparison.rows if row.latencies.percentiles_s[name] is None]
+        by_need: dict[int | None, list[Row]] = {}
+        for row in lacking:
+            by_need.setdefault(row.latencies.fewest(name), []).append(row)
+        for fewest, rows in by_need.items():
+            counts = _values(row.latencies.count for row in rows)
+            yield f"{name} {_need(fewest, rows)}, {counts} were timed: {_which(rows, comparison)}."
+
+
+def _need(fewest: int | None, rows: list[Row]) -> str:
+    what = "batches" if latency.unit(rows) == "batch" else "queries"
+    if fewest is None:
+        return "has no value of its own while the queue grows"
+    queued = " of a queue as busy as that" if rows[0].latencies.worth is not None else ""
+    return f"needs {fewest:,} timed {what}{queued}"
 
 
 def _missing_energy(comparison: Comparison) -> Iterator[str]:

@@ -49,6 +49,11 @@ def milliseconds(found: Estimate | None) -> str:
     return MISSING if found is None else number(found.value * 1e3)
 
 
+def in_milliseconds(found: Estimate) -> Estimate:
+    """Return the same estimate of a time in ms instead of s."""
+    return scaled(found, 1e3)
+
+
 def metric(value: float | None) -> str:
     """Return a metric to four decimals, or the mark of what is missing."""
     return MISSING if value is None else f"{value:.4f}".replace("-", _MINUS)
