@@ -19,7 +19,7 @@ from jouleforge.protocol import measure
 from jouleforge.runners import Arrays
 
 MakeEngine = Callable[..., Engine]
-QUICK = Schedule(warmup_s=0, duration_s=0.01)
+QUICK = Schedule(warmup_s=0, duration_s=0.01, idle_s=0)
 LABELS = ("LABEL_0", "LABEL_1", "LABEL_2")
 
 

@@ -255,6 +255,7 @@ class CounterMeter:
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
         part_time: bool = False,
+        idle: bool = False,
         edge_every_s: float = 0.0,
         read_every_s: float = 0.0,
         cpu: int | None = None,
@@ -269,6 +270,7 @@ class CounterMeter:
             shortest_s: A window that would be shorter, or under 20 ticks, is refused.
             part_time: The counter's sensor looks a part of the time only: the window has to be of
                 half a minute.
+            idle: Nothing runs within it; the GPU may cool down.
             edge_every_s: Also look for an edge each time so long has passed, and
             read_every_s: read so often in between: for the examination of a counter.
             cpu: The core on which the thread stays.
@@ -300,6 +302,7 @@ class PowerMeter:
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
         part_time: bool = False,
+        idle: bool = False,
         edge_every_s: float = 0.0,
         read_every_s: float = 0.0,
         cpu: int | None = None,

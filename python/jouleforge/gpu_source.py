@@ -82,7 +82,12 @@ class GpuSource:
         """
         raise NotImplementedError
 
-    def start(self, *, lasts_s: float = 0.0) -> None:
+    @property
+    def is_metering(self) -> bool:
+        """Return whether a GPU can be read."""
+        return any(one.problem is None for one in self._meters)
+
+    def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:
         """Open the window in the load that goes on for so long, in the thread that runs the load.
 
         Until `stop` that thread leaves one core to the meters'.
@@ -93,7 +98,8 @@ class GpuSource:
                 one.meter.start(
                     lasts_s=lasts_s,
                     shortest_s=self._shortest_s,
-                    part_time=one.sensor_tick_s > 0,
+                    part_time=one.sensor_tick_s > 0 and not idle,
+                    idle=idle,
                     cpu=self._core.cpu,
                 )
 

@@ -86,6 +86,9 @@ class Schedule(Stored):
     min_passes: Annotated[int, Field(ge=1)] = 1
     """Whole passes over the data to time at least; only whole passes are timed."""
     scenario: Literal["offline"] = "offline"
+    idle_s: Annotated[float, Field(ge=0)] = 10.0
+    """How long the idle power is read before and after the load, where there is a meter; 0 leaves
+    it out, and with it the dynamic joules."""
 
 
 class Timing(Stored):
@@ -179,6 +182,10 @@ class Measurement(Stored):
     def examples_run(self) -> int:
         """Examples answered in the timed window."""
         return self.facts.examples * self.timing.passes
+
+    def examples_of(self, reading: EnergyReading) -> float:
+        """Return the examples answered within a reading's own window."""
+        return self.facts.examples * (reading.passes or self.timing.passes)
 
     @property
     def examples_per_s(self) -> float:

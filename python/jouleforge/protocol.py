@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from jouleforge import digest, energy, environment, garbage, instructions, metrics, runners, work
+from jouleforge import (
+    digest,
+    energy,
+    environment,
+    garbage,
+    idle,
+    instructions,
+    metrics,
+    runners,
+    work,
+)
 from jouleforge._core import Trace, run_closed_loop
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
@@ -160,6 +170,7 @@ def _run(
         source.start(lasts_s=lasts_s)
 
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
+    before = idle.windows(source, schedule.idle_s)
     gc.collect()
     with garbage.paused():
         trace = run_closed_loop(
@@ -172,7 +183,9 @@ def _run(
             sensor_tick_s=source.sensor_tick_s,
         )
         readings = source.stop()
+    after = idle.windows(source, schedule.idle_s)
     counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
+    counted = [idle.subtract(one, before, after) for one in counted]
     return _Window(trace=trace, readings=counted, logits=_gathered(buffers, engine, workload))
 
 

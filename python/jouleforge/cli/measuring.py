@@ -26,6 +26,9 @@ def measure(
     ] = 10.0,
     warmup: Annotated[float, typer.Option(help="Seconds to warm up at least.")] = 1.0,
     passes: Annotated[int, typer.Option(min=1, help="Passes over the data at least.")] = 1,
+    idle: Annotated[
+        float, typer.Option(help="Seconds of idle power before and after, where there is a meter.")
+    ] = 10.0,
     energy: Annotated[
         str, typer.Option(help="Energy source: auto, nvml, nvml_power, rapl, codecarbon, none.")
     ] = "auto",
@@ -46,7 +49,9 @@ def measure(
         WorkloadSpec, task=task, split=split, batch_size=batch, padding=padding,
         order_seed=seed, limit=limit,
     )  # fmt: skip
-    schedule = checked(Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes)
+    schedule = checked(
+        Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes, idle_s=idle
+    )  # fmt: skip
     with logged_lines():
         found = measure_engine(
             engine, workload, threads=threads, schedule=schedule, energy_source=energy

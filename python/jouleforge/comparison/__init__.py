@@ -8,10 +8,11 @@ from typing import Literal
 from jouleforge.carbon import Carbon
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import cells
+from jouleforge.comparison.answers import AccuracyDifference
 from jouleforge.comparison.cells import Cell, Names
 from jouleforge.comparison.ratios import Ratio, Resolution, furthest
+from jouleforge.comparison.rest import Rest
 from jouleforge.comparison.rows import (
-    AccuracyDifference,
     Energy,
     Meter,
     Row,
@@ -35,6 +36,7 @@ __all__ = [
     "RaisedCaveat",
     "Ratio",
     "Resolution",
+    "Rest",
     "Row",
     "compare",
     "cost_of",

@@ -89,6 +89,7 @@ def _energy(row: Row) -> dict[str, Value]:
         "energy_scope": meter.scope if meter else None,
         "energy_devices": " + ".join(meter.devices) if meter else None,
         "energy_reason": row.energy_reason or None,
+        **_rest(energy),
         **_ratio("energy_ratio", row.energy_ratio),
         **_ratio("correct_energy_ratio", row.correct_energy_ratio),
         "other_energies_per_example_j": "; ".join(
@@ -96,6 +97,19 @@ def _energy(row: Row) -> dict[str, Value]:
             f"{_plain(other.per_example_j.value)}"
             for other in row.other_energies
         ),
+    }
+
+
+def _rest(energy: Energy | None) -> dict[str, Value]:
+    found = energy.rest if energy else None
+    dynamic = found.dynamic_per_example_j if found else None
+    not_measured = "idle power was not measured" if energy else None
+    return {
+        **_estimate("dynamic_energy_per_example_j", dynamic),
+        "dynamic_energy_reason": (found.reason or None) if found else not_measured,
+        "idle_before_w": found.before_w if found else None,
+        "idle_after_w": found.after_w if found else None,
+        "paused_energy_share": found.pause_share if found else None,
     }
 
 

@@ -35,6 +35,18 @@ DEFINITIONS = (
         "error is not in it and cancels in ratios.",
     ),
     (
+        "dynamic",
+        "J/example less what the devices draw with the engine loaded and nothing running, read "
+        "before and after the load by the same meter; not given where the two differ by over 5 %. "
+        "The total is the headline: idle power is paid for too.",
+    ),
+    (
+        "dithered",
+        "Batches that would keep pace with a sensor that looks part of the time are interrupted "
+        "once a second. The pauses' energy at idle power is taken out of J/example; half of "
+        "that is its uncertainty.",
+    ),
+    (
         "J/correct",
         "J/example over the accuracy; for single-label tasks. Its interval joins that of J/example "
         "and Wilson's of the accuracy on the log scale (MOVER). Its ratio to the baseline's joins "

@@ -19,7 +19,28 @@ def details(row: Row) -> list[str]:
         f"{wording.estimate(row.energy.per_example_j, 'J/example')} "
         f"({row.energy.meter.energy_class})"
     ]
-    return [*found, *correct(row), *tokens(row)]
+    return [*found, *dynamic(row), *paused(row), *correct(row), *tokens(row)]
+
+
+def dynamic(row: Row) -> list[str]:
+    """Return the joules above those of rest, with the idle power; or why there are none."""
+    rest = row.energy.rest if row.energy else None
+    if rest is None:
+        return []
+    if rest.dynamic_per_example_j is None:
+        return [f"no dynamic joules ({rest.reason.rstrip('.')})"]
+    watts = [wording.number(one) for one in (rest.before_w, rest.after_w) if one is not None]
+    idle = f" (idle {' W before, '.join(watts)} W after)" if len(watts) == 2 else ""
+    return [f"{wording.estimate(rest.dynamic_per_example_j, 'J/example dynamic')}{idle}"]
+
+
+def paused(row: Row) -> list[str]:
+    """Return what was taken out for pauses that a part-time sensor needed."""
+    rest = row.energy.rest if row.energy else None
+    if rest is None or not rest.pause_share:
+        return []
+    share = 100 * rest.pause_share
+    return [f"dithered: {share:.2g} % taken out for pauses, \N{PLUS-MINUS SIGN} {share / 2:.2g} %"]
 
 
 def correct(row: Row) -> list[str]:
