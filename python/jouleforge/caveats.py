@@ -24,6 +24,7 @@ class Caveat(StrEnum):
     CONSTANT_PREDICTION = "constant-prediction"
     OTHER_DEVICE = "other-device"
     FEW_PASSES = "few-passes"
+    QUICK = "quick"
     ROWS_LIMITED = "rows-limited"
     CLOCK = "clock"
     INT8_SATURATES = "int8-saturates"
@@ -68,6 +69,8 @@ _TEXTS = {
     Caveat.CONSTANT_PREDICTION: "The engine gave the same answer to every example.",
     Caveat.OTHER_DEVICE: "The engine was built on another processor than it was measured on.",
     Caveat.FEW_PASSES: "Fewer than three passes over the data were timed in at least one window.",
+    Caveat.QUICK: "A quick run (five blocks at most, short windows): good for a look, and not for "
+    "a number to publish.",
     Caveat.ROWS_LIMITED: "Only a sample of the split was used (a row limit was given).",
     Caveat.INT8_SATURATES: "This processor has no VNNI or AMX: INT8 products may saturate, "
     "so the INT8 answers can differ from, and be worse than, those on a newer processor.",

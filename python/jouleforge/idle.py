@@ -28,7 +28,11 @@ def windows(source: EnergySource, length_s: float) -> list[EnergyReading]:
 
 
 def subtract(
-    reading: EnergyReading, before: Sequence[EnergyReading], after: Sequence[EnergyReading]
+    reading: EnergyReading,
+    before: Sequence[EnergyReading],
+    after: Sequence[EnergyReading],
+    *,
+    dithered: bool = True,
 ) -> EnergyReading:
     """Return a reading that knows the idle power of its device, and the joules above it.
 
@@ -36,6 +40,7 @@ def subtract(
         reading: Of the window under load.
         before: Idle windows of the same source before the load, by any devices, and
         after: after it. Without both, or without joules, the reading stays as it is.
+        dithered: Its pauses are for the sake of a part-time sensor, and no part of the work.
     """
     if reading.joules is None or not reading.window_s or not (before or after):
         return reading
@@ -52,7 +57,7 @@ def subtract(
                 after_w=after_w,
                 dynamic_joules=None if reason else dynamic_j,
                 reason=reason or None,
-                pause_joules=idle_w * reading.paused_s,
+                pause_joules=idle_w * reading.paused_s if dithered else 0.0,
             )
         }
     )

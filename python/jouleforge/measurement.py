@@ -86,6 +86,8 @@ class Schedule(Stored):
     min_passes: Annotated[int, Field(ge=1)] = 1
     """Whole passes over the data to time at least; only whole passes are timed."""
     scenario: Literal["offline"] = "offline"
+    quick: bool = False
+    """Good for a look: every report then says so."""
     idle_s: Annotated[float, Field(ge=0)] = 10.0
     """How long the idle power is read before and after the load, where there is a meter; 0 leaves
     it out, and with it the dynamic joules."""
@@ -155,6 +157,10 @@ class Block(Stored):
     """Place in the block's random order."""
     twin: bool = False
     """Whether it is the cell's second measurement in the block, to set it against itself (A/A)."""
+    planned: int | None = None
+    """How many blocks the study measures whatever they show; `None` in rows of old."""
+    most: int | None = None
+    """Up to how many it may go on, for the sake of narrow intervals; `None` if it does not."""
 
 
 class Measurement(Stored):

@@ -102,7 +102,7 @@ def measure(
     window = _run(session, engine, built, schedule, source)
     here = environment.capture()
     quality, notes = _score(window.logits, built, labels)
-    caveats = _caveats(engine, built, labels, window, here)
+    caveats = _caveats(engine, built, labels, window, schedule, here)
     return Measurement(
         started_at=started_at,
         engine=_engine_ref(engine, session),
@@ -185,7 +185,9 @@ def _run(
         readings = source.stop()
     after = idle.windows(source, schedule.idle_s)
     counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
-    counted = [idle.subtract(one, before, after) for one in counted]
+    # In other loops than this one the time without work is the scenario's own, and is paid for.
+    dithered = schedule.scenario == "offline"
+    counted = [idle.subtract(one, before, after, dithered=dithered) for one in counted]
     return _Window(trace=trace, readings=counted, logits=_gathered(buffers, engine, workload))
 
 
@@ -254,6 +256,7 @@ def _caveats(
     workload: Workload,
     labels: LabelMap | None,
     window: _Window,
+    schedule: Schedule,
     here: Environment,
 ) -> list[Caveat]:
     readings = window.readings
@@ -274,6 +277,7 @@ def _caveats(
         Caveat.LABELS_BY_POSITION: labels is not None and labels.by_position,
         Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,
         Caveat.FEW_PASSES: window.trace.passes < _ENOUGH_PASSES,
+        Caveat.QUICK: schedule.quick,
         Caveat.ROWS_LIMITED: workload.spec.limit is not None,
         Caveat.CLOCK: not here.clock_is_good,
         Caveat.INT8_SATURATES: _int8_saturates(engine, here),

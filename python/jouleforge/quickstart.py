@@ -66,6 +66,7 @@ def prepare(out: Path, *, checkpoint: str = "", task: str = "", threads: int = 0
         limit=limit,
         threads=threads or len(environment.usable_cpus()),
         repeats=_REPEATS,
+        quick=True,
         schedule=_SCHEDULE,
         cells=(
             Cell(target="pytorch", attention="eager", padding=f"static:{length}"),

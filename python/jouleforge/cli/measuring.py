@@ -65,6 +65,9 @@ def measure(
 def study(
     file: Annotated[Path, typer.Argument(help="Study file (.toml).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Five blocks and short windows; every output says so.")
+    ] = False,
     allow_pickle: PickleOption = False,
 ) -> None:
     """Convert and measure all cells of a study, interleaved; started again, it goes on."""
@@ -72,7 +75,9 @@ def study(
     from jouleforge.studies import run_study
 
     with StudyReporter() as report_progress:
-        result = run_study(file, out, on_progress=report_progress, allow_pickle=allow_pickle)
+        result = run_study(
+            file, out, quick=quick, on_progress=report_progress, allow_pickle=allow_pickle
+        )
     if result.measurements:
         print_table(result.measurements, baseline="")
         typer.echo(f"rows: {result.path}")

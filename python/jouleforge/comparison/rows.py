@@ -1,6 +1,7 @@
 """Rows: what the repeats of one cell show, by themselves and against the baseline."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +18,9 @@ from jouleforge.energy import EnergyReading
 from jouleforge.measurement import Measurement
 from jouleforge.quantiles import percentile
 from jouleforge.stats import Estimate, Interval
+
+_MOST_REJECTED = 0.2
+"""Share of a cell's windows; what is left would be chosen by its faults."""
 
 EnergyClass = Literal["counter", "integrated", "estimated"]
 
@@ -43,6 +47,8 @@ class Energy:
     """Number of the block -> joules per example."""
     rest: Rest | None = None
     """What the devices draw without work; `None` if that was not measured."""
+    rejected: tuple[str, ...] = ()
+    """Why each of the other windows gave no joules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,18 @@ class Row:
     notes: tuple[str, ...]
 
     @property
+    def deciding(self) -> Estimate:
+        """Return what a study goes on for: counted joules, or speed where nothing counted."""
+        if self.energy is not None and self.energy.meter.energy_class == "counter":
+            return self.energy.per_example_j
+        return self.examples_per_s
+
+    @property
+    def half_width(self) -> float | None:
+        """Return half the length of that one's interval, on the logarithmic scale."""
+        return stats.half_width(self.deciding)
+
+    @property
     def joules_per_real_token(self) -> Estimate | None:
         """Joules per token of the texts themselves; `None` without energy."""
         return self._joules_per(self.first.facts.real_tokens)
@@ -119,18 +137,38 @@ class Row:
 
 
 def energies(cell: Cell) -> tuple[Energy, ...]:
-    """Return the energy per example by each meter that measured every repeat of a cell."""
+    """Return the energy per example by each meter, of the repeats whose windows it accepted.
+
+    There is none where it rejected more than a fifth of them.
+    """
     by_meter: dict[Meter, dict[int, float]] = {}
     for repeat, measurement in cell.repeats.items():
         for meter, joules in _joules_per_example(measurement).items():
             by_meter.setdefault(meter, {})[repeat] = joules
     return tuple(
         Energy(
-            meter, stats.median_of_repeats(list(found.values())), found, _rest(cell, meter, found)
+            meter,
+            stats.median_of_repeats(list(found.values())),
+            found,
+            _rest(cell, meter, found),
+            _rejected(cell, meter, found),
         )
         for meter, found in by_meter.items()
-        if found.keys() == cell.repeats.keys()
+        if len(cell.repeats) - len(found) <= _MOST_REJECTED * len(cell.repeats)
     )
+
+
+def _rejected(cell: Cell, meter: Meter, accepted: Collection[int]) -> tuple[str, ...]:
+    """Return why each window of a meter that is not among the accepted ones has no joules."""
+    found = []
+    for repeat, row in cell.repeats.items():
+        if repeat not in accepted:
+            own = [
+                one for one in row.energy if (one.source, one.scope) == (meter.source, meter.scope)
+            ]
+            reasons = [one.reason for one in own if one.reason]
+            found.append(reasons[0] if reasons else "it was not read")
+    return tuple(found)
 
 
 def _joules_per_example(measurement: Measurement) -> dict[Meter, float]:
@@ -219,6 +257,8 @@ def build_row(
 
 def _why_no_energy(cell: Cell, meter: Meter | None) -> str:
     """Return why a cell has no energy by the comparison's meter."""
+    if refusal := _refusal(cell):
+        return refusal
     readings = [reading for row in cell.repeats.values() for reading in row.energy]
     reasons = dict.fromkeys(reading.reason for reading in readings if reading.reason)
     if reasons:
@@ -228,6 +268,30 @@ def _why_no_energy(cell: Cell, meter: Meter | None) -> str:
     if meter is None:
         return "no meter measured every repeat"
     return f"not every repeat was measured by {meter.source} ({', '.join(meter.devices)})"
+
+
+def _refusal(cell: Cell) -> str:
+    """Return that too many windows of a meter were rejected, if it accepted any."""
+    kept: Counter[Meter] = Counter()
+    for row in cell.repeats.values():
+        kept.update(_joules_per_example(row).keys())
+    for meter, count in kept.most_common():
+        if len(cell.repeats) - count > _MOST_REJECTED * len(cell.repeats):
+            accepted = [n for n, row in cell.repeats.items() if meter in _joules_per_example(row)]
+            why = _rejected(cell, meter, accepted)
+            return (
+                f"E_WINDOWS_REJECTED: {meter.source} rejected {len(why)} of {len(cell.repeats)} "
+                f"windows (limit {100 * _MOST_REJECTED:g} %): {counted_reasons(why)}"
+            )
+    return ""
+
+
+def counted_reasons(reasons: Iterable[str]) -> str:
+    """Return each code once with how often it came, or the reason where it has no code."""
+    codes = Counter(
+        reason.partition(":")[0] if reason.startswith("E_") else reason for reason in reasons
+    )
+    return ", ".join(f"{code} {count}" for code, count in codes.most_common())
 
 
 def _rates(found: Mapping[int, Measurement]) -> dict[int, float]:

@@ -5,7 +5,15 @@ import io
 from collections.abc import Callable
 
 from jouleforge.carbon import Carbon
-from jouleforge.comparison import Comparison, Energy, Estimate, Interval, Ratio, Row
+from jouleforge.comparison import (
+    Comparison,
+    Energy,
+    Estimate,
+    Interval,
+    Ratio,
+    Row,
+    counted_reasons,
+)
 from jouleforge.reports.parts import carbon
 
 Value = str | int | float | bool | None
@@ -53,6 +61,9 @@ def _identity(row: Row, comparison: Comparison) -> dict[str, Value]:
         "batch_size": first.workload.batch_size,
         "threads": first.threads,
         "repeats": row.repeats,
+        "repeats_planned": comparison.planned,
+        "repeats_most": comparison.most,
+        "half_width": row.half_width,
         "examples": first.facts.examples,
         "real_tokens": first.facts.real_tokens,
         "computed_tokens": first.facts.computed_tokens,
@@ -89,6 +100,8 @@ def _energy(row: Row) -> dict[str, Value]:
         "energy_scope": meter.scope if meter else None,
         "energy_devices": " + ".join(meter.devices) if meter else None,
         "energy_reason": row.energy_reason or None,
+        "energy_windows": len(energy.by_repeat_j) if energy else None,
+        "energy_windows_rejected": counted_reasons(energy.rejected) or None if energy else None,
         **_rest(energy),
         **_ratio("energy_ratio", row.energy_ratio),
         **_ratio("correct_energy_ratio", row.correct_energy_ratio),

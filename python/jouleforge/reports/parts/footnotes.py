@@ -8,6 +8,7 @@ from jouleforge.environment import Environment
 from jouleforge.measurement import Schedule
 from jouleforge.quantiles import fewest_for_quantile
 from jouleforge.reports.parts import carbon, wording
+from jouleforge.stats import NARROW
 
 DEFINITIONS = (
     (
@@ -127,6 +128,7 @@ def method(comparison: Comparison) -> list[tuple[str, str]]:
         ("Checkpoint", _checkpoints(rows)),
         ("Windows", _windows(rows)),
         ("Order", _order(comparison)),
+        *_repetition(comparison),
         ("Threads", _values(row.first.threads for row in rows)),
         ("Runtimes", wording.enumeration(sorted({row.first.engine.runtime for row in rows}))),
         ("Tokenising", _tokenising(rows)),
@@ -165,6 +167,29 @@ def _order(comparison: Comparison) -> str:
         again = f", and {comparison.resolution.label} twice (A/A)" if comparison.resolution else ""
         return f"{repeats} interleaved blocks; every block measures each row once{again}"
     return f"{repeats} measurements of each row, not interleaved"
+
+
+def _repetition(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return how many blocks were planned, whether more were added, and how narrow that made it."""
+    planned, most = comparison.planned, comparison.most
+    if planned is None:
+        return []
+    blocks = max(row.repeats for row in comparison.rows)
+    if most is None:
+        added = "none were to be added"
+    elif blocks > planned:
+        added = f"{blocks - planned} added, of at most {most} in all"
+    else:
+        added = f"none added, of at most {most} in all"
+    widths = sorted(row.half_width for row in comparison.rows if row.half_width is not None)
+    reached = f"; 95 % half-width {_percentages(widths)}" if widths else ""
+    aim = f" (aim: {100 * NARROW:g} %, of J/example or else examples/s)" if widths else ""
+    return [("Repetition", f"n = {blocks}: {planned} blocks planned, {added}{reached}{aim}")]
+
+
+def _percentages(shares: list[float]) -> str:
+    found = list(dict.fromkeys(wording.number(100 * share) for share in (shares[0], shares[-1])))
+    return f"{' to '.join(found)} %"
 
 
 def _tokenising(rows: Iterable[Row]) -> str:

@@ -1,6 +1,6 @@
 """Joules: what an example, a right answer and a token cost, row by row."""
 
-from jouleforge.comparison import Comparison, Row
+from jouleforge.comparison import Comparison, Row, counted_reasons
 from jouleforge.reports.parts import wording
 
 _MILLI = 1e3
@@ -19,7 +19,22 @@ def details(row: Row) -> list[str]:
         f"{wording.estimate(row.energy.per_example_j, 'J/example')} "
         f"({row.energy.meter.energy_class})"
     ]
-    return [*found, *dynamic(row), *paused(row), *correct(row), *tokens(row)]
+    return [
+        *found,
+        *rejected(row),
+        *dynamic(row),
+        *paused(row),
+        *correct(row),
+        *tokens(row),
+    ]
+
+
+def rejected(row: Row) -> list[str]:
+    """Return how many windows gave no joules, and why; nothing if all did."""
+    reasons = row.energy.rejected if row.energy else ()
+    if not reasons:
+        return []
+    return [f"{len(reasons)} of {row.repeats} windows rejected ({counted_reasons(reasons)})"]
 
 
 def dynamic(row: Row) -> list[str]:
