@@ -235,6 +235,9 @@ def _timing(facts: WorkloadFacts, *, examples_per_s: float, passes: int) -> Timi
         passes=passes,
         wall_s=facts.examples * passes / examples_per_s,
         latencies_ns=PackedArray.pack(latencies_ns),
+        warmup_s=1.25,
+        warmup_runs=60,
+        steady=True,
     )
 
 

@@ -111,6 +111,26 @@ def test_cut_texts_few_passes_and_samples_are_caveats(make_engine: MakeEngine, t
     assert {Caveat.TRUNCATED, Caveat.FEW_PASSES, Caveat.ROWS_LIMITED} <= set(row.caveats)
 
 
+def test_warm_up_goes_on_until_it_is_steady_and_is_recorded(
+    make_engine: MakeEngine, task: str
+) -> None:
+    engine = make_engine("bert", target="ort")
+    schedule = Schedule(warmup_s=0.1, longest_warmup_s=10, duration_s=0.01)
+    row = measure(
+        engine, WorkloadSpec(task=task, batch_size=8), threads=1, schedule=schedule,
+        energy_source="none",
+    )  # fmt: skip
+    assert row.timing.warmup_s is not None
+    assert row.timing.warmup_runs is not None
+    assert row.timing.warmup_s >= 0.1
+    assert row.timing.warmup_runs >= row.facts.batches
+    assert row.timing.steady is not None
+    assert (Caveat.NOT_STEADY in row.caveats) == (not row.timing.steady)
+    unknown = run(engine, task)
+    assert unknown.timing.steady is None
+    assert Caveat.NOT_STEADY in unknown.caveats
+
+
 def test_labels_in_another_order_are_matched_by_name(
     make_engine: MakeEngine, tmp_path: Path, task: str
 ) -> None:

@@ -25,6 +25,7 @@ class Caveat(StrEnum):
     OTHER_DEVICE = "other-device"
     FEW_PASSES = "few-passes"
     QUICK = "quick"
+    NOT_STEADY = "not-steady"
     ROWS_LIMITED = "rows-limited"
     CLOCK = "clock"
     INT8_SATURATES = "int8-saturates"
@@ -69,6 +70,8 @@ _TEXTS = {
     Caveat.CONSTANT_PREDICTION: "The engine gave the same answer to every example.",
     Caveat.OTHER_DEVICE: "The engine was built on another processor than it was measured on.",
     Caveat.FEW_PASSES: "Fewer than three passes over the data were timed in at least one window.",
+    Caveat.NOT_STEADY: "Batch times still had a trend when at least one window began, or that was "
+    "not looked at: its first batches may have taken longer, or shorter, than the later ones.",
     Caveat.QUICK: "A quick run (five blocks at most, short windows): good for a look, and not for "
     "a number to publish.",
     Caveat.ROWS_LIMITED: "Only a sample of the split was used (a row limit was given).",

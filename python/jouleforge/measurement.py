@@ -88,6 +88,9 @@ class Schedule(Stored):
     scenario: Literal["offline"] = "offline"
     quick: bool = False
     """Good for a look: every report then says so."""
+    longest_warmup_s: Annotated[float, Field(ge=0)] = 20.0
+    """The warm-up goes on until batch times show no trend, but no longer than this. With no warm-up
+    at all, or one that is as long, that is not looked at."""
     idle_s: Annotated[float, Field(ge=0)] = 10.0
     """How long the idle power is read before and after the load, where there is a meter; 0 leaves
     it out, and with it the dynamic joules."""
@@ -103,6 +106,12 @@ class Timing(Stored):
     """Length of the timed window, without pauses for the sake of a power sensor."""
     latencies_ns: PackedArray
     """int64, passes x batches in the order they ran: time of each batch."""
+
+    warmup_s: float | None = None
+    """How long the engine ran before; `None` in rows of old."""
+    warmup_runs: int | None = None
+    steady: bool | None = None
+    """Whether batch times had no trend any more then; `None` if that was not looked at."""
 
     def latency_ns(self) -> NDArray[np.int64]:
         """Return the time of each batch in ns, shape (passes, batches)."""

@@ -181,6 +181,7 @@ def _run(
             min_passes=schedule.min_passes,
             on_warm=open_window,
             sensor_tick_s=source.sensor_tick_s,
+            longest_warmup_s=schedule.longest_warmup_s if schedule.warmup_s else 0.0,
         )
         readings = source.stop()
     after = idle.windows(source, schedule.idle_s)
@@ -278,6 +279,7 @@ def _caveats(
         Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,
         Caveat.FEW_PASSES: window.trace.passes < _ENOUGH_PASSES,
         Caveat.QUICK: schedule.quick,
+        Caveat.NOT_STEADY: not window.trace.steady,
         Caveat.ROWS_LIMITED: workload.spec.limit is not None,
         Caveat.CLOCK: not here.clock_is_good,
         Caveat.INT8_SATURATES: _int8_saturates(engine, here),
@@ -311,6 +313,9 @@ def _timing(trace: Trace, workload: Workload, load_s: float) -> Timing:
         passes=trace.passes,
         wall_s=float(times.sum()) / 1e9,
         latencies_ns=PackedArray.pack(times.reshape(trace.passes, len(workload.batches))),
+        warmup_s=trace.warmup_s,
+        warmup_runs=trace.warmup_runs,
+        steady=trace.steady,
     )
 
 

@@ -86,6 +86,10 @@ class Row:
     """`None` for the baseline and for other kinds than single-label."""
     tokenize_s: float
     load_s: float
+    warmup_s: float | None
+    """How long it ran before a window, the longest of the repeats; `None` in rows of old."""
+    steady_repeats: int
+    """Windows that began when batch times had no trend any more."""
     peak_rss_bytes: int | None
     speed_ratio: Ratio
     """Examples per second over the baseline's: more is faster."""
@@ -245,6 +249,8 @@ def build_row(
         accuracy_difference=answers.accuracy_difference(cell, baseline),
         tokenize_s=float(np.median([row.facts.tokenize_s for row in repeats])),
         load_s=float(np.median([row.timing.load_s for row in repeats])),
+        warmup_s=max((row.timing.warmup_s or 0.0 for row in repeats), default=0.0) or None,
+        steady_repeats=sum(bool(row.timing.steady) for row in repeats),
         peak_rss_bytes=max((peak for peak in peaks if peak is not None), default=None),
         speed_ratio=_speed_ratio(cell, baseline, itself[0]),
         energy_ratio=energy_ratio,

@@ -81,6 +81,8 @@ def _times(row: Row) -> dict[str, Value]:
         **_percentile("latency_p99_s", row.latency_p99_s),
         "tokenize_s": row.tokenize_s,
         "load_s": row.load_s,
+        "warmup_s": row.warmup_s,
+        "steady_repeats": row.steady_repeats,
         "peak_rss_bytes": row.peak_rss_bytes,
         **_ratio("speed_ratio", row.speed_ratio),
         "verdict": row.verdict,

@@ -129,6 +129,7 @@ def method(comparison: Comparison) -> list[tuple[str, str]]:
         ("Windows", _windows(rows)),
         ("Order", _order(comparison)),
         *_repetition(comparison),
+        *_warmup(rows),
         ("Threads", _values(row.first.threads for row in rows)),
         ("Runtimes", wording.enumeration(sorted({row.first.engine.runtime for row in rows}))),
         ("Tokenising", _tokenising(rows)),
@@ -185,6 +186,23 @@ def _repetition(comparison: Comparison) -> list[tuple[str, str]]:
     reached = f"; 95 % half-width {_percentages(widths)}" if widths else ""
     aim = f" (aim: {100 * NARROW:g} %, of J/example or else examples/s)" if widths else ""
     return [("Repetition", f"n = {blocks}: {planned} blocks planned, {added}{reached}{aim}")]
+
+
+def _warmup(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """Return how long was warmed up, and how many windows began in a steady state."""
+    known = [(row, row.warmup_s) for row in rows if row.warmup_s is not None]
+    if not known:
+        return []
+    steady = sum(row.steady_repeats for row, _ in known)
+    windows = sum(row.repeats for row, _ in known)
+    longest = wording.number(max(seconds for _, seconds in known))
+    return [
+        (
+            "Warm-up",
+            f"up to {longest} s; {steady} of {windows} windows began in a steady state: the times "
+            "of the same batches differed by at most 2 % between the two latest stretches",
+        )
+    ]
 
 
 def _percentages(shares: list[float]) -> str:
