@@ -100,11 +100,15 @@ std::optional<unsigned> NvmlDevice::power_limit_mw() const {
   return ask<unsigned>(library_->power_limit, device_);
 }
 
+std::optional<unsigned> NvmlDevice::temperature_c() const {
+  return ask<unsigned>(library_->temperature, device_, kTemperatureOfGpu);
+}
+
 GpuState NvmlDevice::state() const {
   const auto events = ask<unsigned long long>(library_->clock_events, device_);
   unsigned average_mw = 0;
   const auto averages = read_field(kFieldAveragePower, average_mw) == nvml::kSuccess;
-  return {.temperature_c = ask<unsigned>(library_->temperature, device_, kTemperatureOfGpu),
+  return {.temperature_c = temperature_c(),
           .sm_clock_mhz = ask<unsigned>(library_->clock, device_, kClockOfSm),
           .clock_events = events,
           .average_power_mw = averages ? std::optional(average_mw) : std::nullopt,

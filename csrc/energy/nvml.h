@@ -60,6 +60,8 @@ class NvmlDevice {
   // [mW] what the board is held to, if it tells.
   [[nodiscard]] std::optional<unsigned> power_limit_mw() const;
 
+  [[nodiscard]] std::optional<unsigned> temperature_c() const;
+
   [[nodiscard]] GpuState state() const;
 
   // Process ids that compute on the GPU, as the driver numbers them; absent if it does not tell.

@@ -56,6 +56,10 @@ class NvmlDevice:
     def mig_enabled(self) -> bool:
         """Whether the GPU is cut into MIG instances; its counter then covers all of them."""
 
+    @property
+    def temperature_c(self) -> int | None:
+        """The temperature of this moment; None if it does not tell."""
+
     def instant_power_mw(self) -> int:
         """Return the power of the moment.
 

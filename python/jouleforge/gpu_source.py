@@ -103,6 +103,10 @@ class GpuSource:
                     cpu=self._core.cpu,
                 )
 
+    def temperature_c(self) -> int | None:
+        """Return the temperature of the GPU, of the first one if there are several, if it tells."""
+        return self._meters[0].meter.device.temperature_c if self._meters else None
+
     def stop(self) -> list[EnergyReading]:
         """Close the window, and return one reading for each GPU."""
         cpu = self._core.cpu if self._core else None

@@ -59,6 +59,8 @@ class MeasureJob(Stored):
     schedule: Schedule
     energy: str
     block: Block
+    temperature_c: int | None = None
+    """What the block's first window began at."""
     row: Path
 
     def run(self) -> None:
@@ -71,6 +73,7 @@ class MeasureJob(Stored):
             threads=self.threads,
             schedule=self.schedule,
             energy_source=self.energy,
+            temperature_c=self.temperature_c,
         )
         row = found.model_copy(update={"block": self.block})
         write_atomic(self.row, row.model_dump_json() + "\n")

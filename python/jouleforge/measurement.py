@@ -1,6 +1,7 @@
 """Measurement: one JSON line that holds all that one run of one engine showed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +19,8 @@ from jouleforge.recipe import Recipe
 from jouleforge.stored import Stored
 
 SCHEMA_VERSION: Literal[1] = 1
+
+_MOST_APART_C = 2
 
 
 class EngineRef(Stored):
@@ -155,6 +158,38 @@ class Memory(Stored):
     reason: str | None = None
 
 
+class ThermalGate(Stored):
+    """How a window came to its block's temperature."""
+
+    reference_c: int
+    """What the first window of the block began at."""
+    waited_s: float
+    begin_c: int | None = None
+    """What this one began at; `None` if the GPU did not tell."""
+
+    @staticmethod
+    def is_near(one_c: int, other_c: int) -> bool:
+        """Return whether two temperatures count as equal."""
+        return abs(one_c - other_c) <= _MOST_APART_C
+
+    @property
+    def note(self) -> str:
+        """Return what a reader must know; empty if the window began as it should."""
+        if self.begin_c is not None and self.is_near(self.begin_c, self.reference_c):
+            return ""
+        found = "an unknown temperature" if self.begin_c is None else f"{self.begin_c} C"
+        return (
+            f"The window began at {found} and not within {_MOST_APART_C} C of its block's "
+            f"{self.reference_c} C (waited for {self.waited_s:.0f} s)."
+        )
+
+
+def begin_c(readings: Sequence[EnergyReading]) -> int | None:
+    """Return what the GPU's window began at; None if there is none, or it does not tell."""
+    found = [reading.detail.temperature_begin_c for reading in readings if reading.detail]
+    return found[0] if found else None
+
+
 class Block(Stored):
     """Where the measurement stands in a study; absent from a single one."""
 
@@ -192,6 +227,8 @@ class Measurement(Stored):
     notes: list[str] = Field(default_factory=list)
     """Sentences that explain a caveat for this very run."""
     block: Block | None = None
+    thermal: ThermalGate | None = None
+    """`None` on a processor, and for the first window of a block, which sets the temperature."""
 
     @property
     def examples_run(self) -> int:

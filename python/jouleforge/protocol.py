@@ -18,7 +18,6 @@ from jouleforge import (
     energy,
     environment,
     garbage,
-    idle,
     instructions,
     metrics,
     runners,
@@ -37,11 +36,13 @@ from jouleforge.measurement import (
     Memory,
     Quality,
     Schedule,
+    ThermalGate,
     Timing,
     WorkloadSpec,
 )
 from jouleforge.packed import PackedArray
 from jouleforge.runners import Session
+from jouleforge.surroundings import Surroundings
 from jouleforge.workload import Workload, build_workload
 
 _log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class _Window:
 
     trace: Trace
     readings: list[EnergyReading]
+    thermal: ThermalGate | None
     logits: NDArray[np.float32]
     """In the data's own order, shape (examples, outputs)."""
 
@@ -67,6 +69,7 @@ def measure(
     threads: int,
     schedule: Schedule | None = None,
     energy_source: str = "auto",
+    temperature_c: int | None = None,
 ) -> Measurement:
     """Run an engine over a task's texts in this process, and return all that it showed.
 
@@ -79,6 +82,7 @@ def measure(
         threads: Threads the runtime may use.
         schedule: How long to run; `None` is the default schedule.
         energy_source: A name from `jouleforge.energy`, or `auto`.
+        temperature_c: What a GPU that is metered is brought to before, within 2 C and a minute.
 
     Raises:
         InputError: The engine, the task or a value cannot be used.
@@ -99,7 +103,7 @@ def measure(
     started = time.monotonic()
     session = runners.load(engine, threads=threads)
     load_s = time.monotonic() - started
-    window = _run(session, engine, built, schedule, source)
+    window = _run(session, engine, built, schedule, source, temperature_c)
     here = environment.capture()
     quality, notes = _score(window.logits, built, labels)
     caveats = _caveats(engine, built, labels, window, schedule, here)
@@ -116,7 +120,12 @@ def measure(
         memory=_peak_memory(),
         environment=here,
         caveats=sorted({*caveats, *notes}),
-        notes=[*notes.values(), *([labels.note] if labels and labels.by_position else [])],
+        notes=[
+            *notes.values(),
+            *([labels.note] if labels and labels.by_position else []),
+            *([window.thermal.note] if window.thermal and window.thermal.note else []),
+        ],
+        thermal=window.thermal,
     )
 
 
@@ -154,6 +163,7 @@ def _run(
     workload: Workload,
     schedule: Schedule,
     source: energy.EnergySource,
+    temperature_c: int | None,
 ) -> _Window:
     outputs = len(engine.manifest.checkpoint.labels)
     # NaN until written: an answer that the window did not produce cannot pass for one.
@@ -170,7 +180,9 @@ def _run(
         source.start(lasts_s=lasts_s)
 
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
-    before = idle.windows(source, schedule.idle_s)
+    around = Surroundings(
+        source, schedule, runner, batches=len(workload.batches), temperature_c=temperature_c
+    )
     gc.collect()
     with garbage.paused():
         trace = run_closed_loop(
@@ -184,12 +196,13 @@ def _run(
             longest_warmup_s=schedule.longest_warmup_s if schedule.warmup_s else 0.0,
         )
         readings = source.stop()
-    after = idle.windows(source, schedule.idle_s)
     counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
-    # In other loops than this one the time without work is the scenario's own, and is paid for.
-    dithered = schedule.scenario == "offline"
-    counted = [idle.subtract(one, before, after, dithered=dithered) for one in counted]
-    return _Window(trace=trace, readings=counted, logits=_gathered(buffers, engine, workload))
+    return _Window(
+        trace=trace,
+        readings=around.completed(counted),
+        thermal=around.gate(counted),
+        logits=_gathered(buffers, engine, workload),
+    )
 
 
 def _gathered(

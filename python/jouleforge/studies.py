@@ -21,7 +21,7 @@ from jouleforge.engine import Engine
 from jouleforge.errors import InputError, JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.jobs import ConvertJob, MeasureJob
-from jouleforge.measurement import Block, Measurement, read_measurements
+from jouleforge.measurement import Block, Measurement, begin_c, read_measurements
 from jouleforge.plan import Step, steps
 from jouleforge.recipe import Recipe
 from jouleforge.stopping import is_precise
@@ -242,10 +242,17 @@ class _Run:
                 planned=self._study.repeats,
                 most=self._study.most,
             ),
+            temperature_c=self._temperature_c(step),
             row=self._row(step),
         )
         self._do(job, f"measure {step.title}, block {step.repeat + 1}")
         self._spent_s.append(time.monotonic() - started)
+
+    def _temperature_c(self, step: Step) -> int | None:
+        """Return what the first window of a step's block began at, if it was over a GPU."""
+        block = {one.position: row for one, row in self._rows.items() if one.repeat == step.repeat}
+        found = [begin_c(row.energy) for _, row in sorted(block.items())]
+        return next((celsius for celsius in found if celsius is not None), None)
 
     def _do(self, job: ConvertJob | MeasureJob, what: str) -> bool:
         """Do a job in a fresh process; return whether it succeeded."""
