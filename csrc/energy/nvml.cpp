@@ -16,6 +16,7 @@ constexpr int kClockOfSm = 1;
 constexpr int kViolatedPower = 0;
 constexpr int kViolatedThermal = 1;
 constexpr unsigned kVirtualizationVgpu = 2;
+constexpr auto kNotAvailable = ~0ULL;
 constexpr unsigned kFieldAveragePower = 185;
 constexpr unsigned kFieldInstantPower = 186;
 
@@ -116,7 +117,7 @@ GpuState NvmlDevice::state() const {
           .power_violation_ns = violated_ns(*library_, device_, kViolatedPower)};
 }
 
-std::optional<std::vector<unsigned>> NvmlDevice::compute_pids() const {
+std::optional<std::vector<GpuProcess>> NvmlDevice::compute_processes() const {
   if (library_->processes == nullptr) return {};
   std::vector<nvml::Process> found(16);
   auto status = nvml::kInsufficientSize;
@@ -127,8 +128,19 @@ std::optional<std::vector<unsigned>> NvmlDevice::compute_pids() const {
     found.resize(status == nvml::kInsufficientSize ? 2 * std::max<std::size_t>(count, 16) : count);
   }
   if (status != nvml::kSuccess) return {};
+  std::vector<GpuProcess> told;
+  for (const auto& process : found) {
+    told.push_back({.pid = process.pid, .memory_bytes = {}});
+    if (process.memory_bytes != kNotAvailable) told.back().memory_bytes = process.memory_bytes;
+  }
+  return told;
+}
+
+std::optional<std::vector<unsigned>> NvmlDevice::compute_pids() const {
+  const auto found = compute_processes();
+  if (!found) return {};
   std::vector<unsigned> pids;
-  for (const auto& process : found) pids.push_back(process.pid);
+  for (const auto& process : *found) pids.push_back(process.pid);
   return pids;
 }
 

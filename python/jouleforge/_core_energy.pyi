@@ -317,6 +317,26 @@ class PowerMeter:
         """Close the window, as CounterMeter.stop."""
 
 @final
+class GpuMemoryWatch:
+    """How much of a GPU's memory this process holds, looked at once a second by a native thread."""
+
+    def __init__(
+        self, device: int | str, *, library: str = "libnvidia-ml.so.1", cpu: int | None = None
+    ) -> None:
+        """Look for the first time, and start the thread, which stays on a core if there is one.
+
+        Raises:
+            NvmlError: There is no driver, or no such GPU.
+        """
+
+    @property
+    def loaded_bytes(self) -> int | None:
+        """What the first look showed; None where the driver does not tell."""
+
+    def stop(self) -> int | None:
+        """End the thread, and return the most that a look showed; None if one did not tell."""
+
+@final
 class RaplReading(EnergyWindow):
     """Energy of one RAPL domain over one window."""
 

@@ -151,11 +151,35 @@ class Quality(Stored):
         return self
 
 
+def _over(peak: int | None, level: int | None) -> int | None:
+    return None if peak is None or level is None else max(0, peak - level)
+
+
 class Memory(Stored):
-    """Peak resident set of the measuring process."""
+    """Memory of the measuring process, and what of it is the work's."""
 
     peak_rss_bytes: int | None
+    """Peak resident set of the whole process, the loading of the engine included."""
     reason: str | None = None
+    """Why the level or the peak at work is missing."""
+    loaded_rss_bytes: int | None = None
+    """Resident set with the engine loaded and its batches prepared, before the first one ran."""
+    working_peak_rss_bytes: int | None = None
+    """Peak resident set from then to the end of the timed loop."""
+    loaded_gpu_bytes: int | None = None
+    """The same two of the GPU's memory; `None` on a processor, and with a reason on a GPU."""
+    working_peak_gpu_bytes: int | None = None
+    gpu_reason: str | None = None
+
+    @property
+    def working_rss_bytes(self) -> int | None:
+        """Return by how much the resident set grew at work."""
+        return _over(self.working_peak_rss_bytes, self.loaded_rss_bytes)
+
+    @property
+    def working_gpu_bytes(self) -> int | None:
+        """Return by how much the process's part of the GPU's memory grew at work."""
+        return _over(self.working_peak_gpu_bytes, self.loaded_gpu_bytes)
 
 
 class ThermalGate(Stored):

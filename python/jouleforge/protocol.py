@@ -2,8 +2,6 @@
 
 import gc
 import logging
-import resource
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,6 +56,7 @@ class _Window:
     trace: Trace
     readings: list[EnergyReading]
     thermal: ThermalGate | None
+    memory: Memory
     logits: NDArray[np.float32]
     """In the data's own order, shape (examples, outputs)."""
 
@@ -117,7 +116,7 @@ def measure(
         timing=_timing(window.trace, built, load_s),
         energy=window.readings,
         quality=quality,
-        memory=_peak_memory(),
+        memory=window.memory,
         environment=here,
         caveats=sorted({*caveats, *notes}),
         notes=[
@@ -181,7 +180,12 @@ def _run(
 
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
     around = Surroundings(
-        source, schedule, runner, batches=len(workload.batches), temperature_c=temperature_c
+        source,
+        schedule,
+        runner,
+        batches=len(workload.batches),
+        device=engine.manifest.recipe.device,
+        temperature_c=temperature_c,
     )
     gc.collect()
     with garbage.paused():
@@ -196,11 +200,13 @@ def _run(
             longest_warmup_s=schedule.longest_warmup_s if schedule.warmup_s else 0.0,
         )
         readings = source.stop()
+    memory = around.memory()
     counted = [work.count(one, trace, batches=len(workload.batches)) for one in readings]
     return _Window(
         trace=trace,
         readings=around.completed(counted),
         thermal=around.gate(counted),
+        memory=memory,
         logits=_gathered(buffers, engine, workload),
     )
 
@@ -344,10 +350,3 @@ def _engine_ref(engine: Engine, session: Session) -> EngineRef:
         runtime=session.runtime,
         origin=engine.manifest.origin,
     )
-
-
-def _peak_memory() -> Memory:
-    """Return the peak resident set of this process so far, loading included."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes.
-    return Memory(peak_rss_bytes=peak if sys.platform == "darwin" else peak * 1024)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from jouleforge import idle, thermal
 from jouleforge._core import Runner
-from jouleforge.energy import EnergyReading, EnergySource
+from jouleforge.energy import Device, EnergyReading, EnergySource
 from jouleforge.gpu_source import GpuSource
-from jouleforge.measurement import Schedule, ThermalGate, begin_c
+from jouleforge.measurement import Memory, Schedule, ThermalGate, begin_c
+from jouleforge.memory import MemoryWatch
 
 
 class Surroundings:
@@ -19,25 +20,32 @@ class Surroundings:
         runner: Runner,
         *,
         batches: int,
+        device: Device,
         temperature_c: int | None,
     ) -> None:
-        """Read the idle power, then bring the GPU to a temperature.
+        """Note the memory, read the idle power, then bring the GPU to a temperature.
 
         Args:
             source: What will meter the loop.
             schedule: How long the idle power is read.
             runner: What the loop will run.
             batches: How many batches make one pass.
+            device: What the engine runs on.
             temperature_c: What the GPU is brought to; `None` leaves it as it is.
         """
         self._source = source
         self._schedule = schedule
+        self._memory = MemoryWatch(device)
         self._before = idle.windows(source, schedule.idle_s)
         self._gate: ThermalGate | None = None
         if temperature_c is not None and isinstance(source, GpuSource):
             self._gate = thermal.approach(
                 temperature_c, source.temperature_c, runner, range(batches)
             )
+
+    def memory(self) -> Memory:
+        """Return what the process held before the loop, and its peak until now, just after it."""
+        return self._memory.stop()
 
     def completed(self, readings: Sequence[EnergyReading]) -> list[EnergyReading]:
         """Return the loop's readings with the idle power before it, and after it, that is now."""

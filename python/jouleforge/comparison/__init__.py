@@ -12,13 +12,13 @@ from jouleforge.comparison import cells
 from jouleforge.comparison.answers import AccuracyDifference
 from jouleforge.comparison.cells import Cell, Names
 from jouleforge.comparison.ratios import Ratio, Resolution, furthest
+from jouleforge.comparison.rejections import counted as counted_reasons
 from jouleforge.comparison.rest import Rest
 from jouleforge.comparison.rows import (
     Energy,
     Meter,
     Row,
     build_row,
-    counted_reasons,
     energies,
     resolution_of,
 )

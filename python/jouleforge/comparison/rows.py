@@ -1,7 +1,7 @@
 """Rows: what the repeats of one cell show, by themselves and against the baseline."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,18 +9,16 @@ import numpy as np
 
 from jouleforge import stats
 from jouleforge.caveats import Caveat
-from jouleforge.comparison import answers, ratios
+from jouleforge.comparison import answers, ratios, rejections
 from jouleforge.comparison.answers import AccuracyDifference
 from jouleforge.comparison.cells import Cell, Names, differences
+from jouleforge.comparison.footprint import Footprint, footprint
 from jouleforge.comparison.ratios import Ratio, Resolution
 from jouleforge.comparison.rest import Rest, rest
 from jouleforge.energy import EnergyReading
 from jouleforge.measurement import Measurement
 from jouleforge.quantiles import percentile
 from jouleforge.stats import Estimate, Interval
-
-_MOST_REJECTED = 0.2
-"""Share of a cell's windows; what is left would be chosen by its faults."""
 
 EnergyClass = Literal["counter", "integrated", "estimated"]
 
@@ -91,6 +89,7 @@ class Row:
     steady_repeats: int
     """Windows that began when batch times had no trend any more."""
     peak_rss_bytes: int | None
+    memory: Footprint
     speed_ratio: Ratio
     """Examples per second over the baseline's: more is faster."""
     energy_ratio: Ratio | None
@@ -155,24 +154,11 @@ def energies(cell: Cell) -> tuple[Energy, ...]:
             stats.median_of_repeats(list(found.values())),
             found,
             _rest(cell, meter, found),
-            _rejected(cell, meter, found),
+            rejections.reasons(cell, meter.source, meter.scope, found),
         )
         for meter, found in by_meter.items()
-        if len(cell.repeats) - len(found) <= _MOST_REJECTED * len(cell.repeats)
+        if not rejections.too_many(len(cell.repeats) - len(found), len(cell.repeats))
     )
-
-
-def _rejected(cell: Cell, meter: Meter, accepted: Collection[int]) -> tuple[str, ...]:
-    """Return why each window of a meter that is not among the accepted ones has no joules."""
-    found = []
-    for repeat, row in cell.repeats.items():
-        if repeat not in accepted:
-            own = [
-                one for one in row.energy if (one.source, one.scope) == (meter.source, meter.scope)
-            ]
-            reasons = [one.reason for one in own if one.reason]
-            found.append(reasons[0] if reasons else "it was not read")
-    return tuple(found)
 
 
 def _joules_per_example(measurement: Measurement) -> dict[Meter, float]:
@@ -252,6 +238,7 @@ def build_row(
         warmup_s=max((row.timing.warmup_s or 0.0 for row in repeats), default=0.0) or None,
         steady_repeats=sum(bool(row.timing.steady) for row in repeats),
         peak_rss_bytes=max((peak for peak in peaks if peak is not None), default=None),
+        memory=footprint([row.memory for row in repeats]),
         speed_ratio=_speed_ratio(cell, baseline, itself[0]),
         energy_ratio=energy_ratio,
         joules_per_correct=_joules_per_correct(first, energy),
@@ -281,23 +268,13 @@ def _refusal(cell: Cell) -> str:
     kept: Counter[Meter] = Counter()
     for row in cell.repeats.values():
         kept.update(_joules_per_example(row).keys())
+    windows = len(cell.repeats)
     for meter, count in kept.most_common():
-        if len(cell.repeats) - count > _MOST_REJECTED * len(cell.repeats):
+        if rejections.too_many(windows - count, windows):
             accepted = [n for n, row in cell.repeats.items() if meter in _joules_per_example(row)]
-            why = _rejected(cell, meter, accepted)
-            return (
-                f"E_WINDOWS_REJECTED: {meter.source} rejected {len(why)} of {len(cell.repeats)} "
-                f"windows (limit {100 * _MOST_REJECTED:g} %): {counted_reasons(why)}"
-            )
+            why = rejections.reasons(cell, meter.source, meter.scope, accepted)
+            return rejections.refusal(meter.source, why, windows)
     return ""
-
-
-def counted_reasons(reasons: Iterable[str]) -> str:
-    """Return each code once with how often it came, or the reason where it has no code."""
-    codes = Counter(
-        reason.partition(":")[0] if reason.startswith("E_") else reason for reason in reasons
-    )
-    return ", ".join(f"{code} {count}" for code, count in codes.most_common())
 
 
 def _rates(found: Mapping[int, Measurement]) -> dict[int, float]:

@@ -84,6 +84,11 @@ def _times(row: Row) -> dict[str, Value]:
         "warmup_s": row.warmup_s,
         "steady_repeats": row.steady_repeats,
         "peak_rss_bytes": row.peak_rss_bytes,
+        "loaded_rss_bytes": row.memory.loaded_rss,
+        "working_rss_bytes": row.memory.working_rss,
+        "loaded_gpu_bytes": row.memory.loaded_gpu,
+        "working_gpu_bytes": row.memory.working_gpu,
+        "memory_reason": "; ".join(row.memory.reasons) or None,
         **_ratio("speed_ratio", row.speed_ratio),
         "verdict": row.verdict,
     }

@@ -10,6 +10,8 @@ from jouleforge.quantiles import fewest_for_quantile
 from jouleforge.reports.parts import carbon, wording
 from jouleforge.stats import NARROW
 
+_MIB = 2**20
+
 DEFINITIONS = (
     (
         "examples/s",
@@ -133,6 +135,7 @@ def method(comparison: Comparison) -> list[tuple[str, str]]:
         ("Threads", _values(row.first.threads for row in rows)),
         ("Runtimes", wording.enumeration(sorted({row.first.engine.runtime for row in rows}))),
         ("Tokenising", _tokenising(rows)),
+        *_memory(rows),
         ("Energy", _energy(comparison)),
         *([] if carbon.columns(comparison) else carbon.terms(comparison)),
         ("Measured", _dates(rows)),
@@ -203,6 +206,24 @@ def _warmup(rows: Iterable[Row]) -> list[tuple[str, str]]:
             "of the same batches differed by at most 2 % between the two latest stretches",
         )
     ]
+
+
+def _memory(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """Return what each row's process holds when loaded, and what work adds to that."""
+    found = []
+    for row in rows:
+        memory = row.memory
+        parts = [
+            f"{level / _MIB:,.0f} MiB {where}, {added / _MIB:,.0f} more at work"
+            for where, level, added in (
+                ("resident", memory.loaded_rss, memory.working_rss),
+                ("on the GPU", memory.loaded_gpu, memory.working_gpu),
+            )
+            if level is not None and added is not None
+        ]
+        if parts or memory.reasons:
+            found.append(f"{row.label}: {'; '.join([*parts, *memory.reasons])}")
+    return [("Memory", "; ".join(found))] if found else []
 
 
 def _percentages(shares: list[float]) -> str:
