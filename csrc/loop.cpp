@@ -9,6 +9,7 @@
 
 #include "aliasing.h"
 #include "clock.h"
+#include "steady.h"
 
 namespace jouleforge {
 namespace {
@@ -27,7 +28,8 @@ void require_runnable(const Runner& runner, const Schedule& schedule) {
                                   ", and the first is 0");
     }
   }
-  if (schedule.warmup.count() < 0 || schedule.duration.count() < 0) {
+  if (schedule.warmup.count() < 0 || schedule.longest_warmup.count() < 0 ||
+      schedule.duration.count() < 0) {
     throw std::invalid_argument("expected a warm-up and a duration of at least 0 s");
   }
   if (schedule.min_passes < 1) {
@@ -43,6 +45,7 @@ void require_runnable(const Runner& runner, const Schedule& schedule) {
 struct Warmup {
   std::size_t runs = 0;
   std::int64_t elapsed_ns = 0;
+  std::optional<bool> steady;
   bool interrupted = false;
 };
 
@@ -50,16 +53,25 @@ struct Warmup {
 Warmup warm_up(Runner& runner, const Schedule& schedule, const std::atomic<bool>& stop) {
   const auto& order = schedule.order;
   Warmup warmup;
+  Steadiness steadiness(order.size(), schedule.warmup);
+  const auto look = schedule.longest_warmup > schedule.warmup;
+  const auto goes_on = [&] {
+    if (warmup.runs < order.size() || warmup.elapsed_ns < schedule.warmup.count()) return true;
+    return look && !steadiness.reached() && warmup.elapsed_ns < schedule.longest_warmup.count();
+  };
   const auto begin = now_ns();
-  while (warmup.runs < order.size() || warmup.elapsed_ns < schedule.warmup.count()) {
+  while (goes_on()) {
+    const auto before_ns = warmup.elapsed_ns;
     runner.run(order[warmup.runs % order.size()]);
     ++warmup.runs;
     warmup.elapsed_ns = now_ns() - begin;
+    if (look) steadiness.add(warmup.elapsed_ns - before_ns);
     if (stop.load(std::memory_order_relaxed)) {
       warmup.interrupted = true;
       break;
     }
   }
+  if (look) warmup.steady = steadiness.reached();
   return warmup;
 }
 
@@ -134,6 +146,8 @@ Trace run_closed_loop(Runner& runner, const Schedule& schedule, const std::atomi
   const auto warmup = warm_up(runner, schedule, stop);
   Trace trace;
   trace.warmup_runs = warmup.runs;
+  trace.warmup_ns = warmup.elapsed_ns;
+  trace.steady = warmup.steady;
   if (warmup.interrupted) {
     trace.end = LoopEnd::kInterrupted;
     return trace;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "runner.h"
@@ -13,8 +14,10 @@
 namespace jouleforge {
 
 struct Schedule {
-  std::vector<std::size_t> order;        // batch indices of one pass, in the order they are run
-  std::chrono::nanoseconds warmup{0};    // the warm-up lasts this long, and at least one pass
+  std::vector<std::size_t> order;      // batch indices of one pass, in the order they are run
+  std::chrono::nanoseconds warmup{0};  // the warm-up lasts this long, and at least one pass
+  // ... and, if this is longer, until the load is steady, but no longer than this.
+  std::chrono::nanoseconds longest_warmup{0};
   std::chrono::nanoseconds duration{0};  // the timed loop lasts this long, in whole passes
   std::size_t min_passes = 1;            // and at least this many of them
   // The tick of a power sensor that looks a part of the time only; 0 where there is none. Batches
@@ -43,6 +46,8 @@ struct Trace {
   std::vector<Pause> pauses;    // in order; a run that follows one spans it too
   std::size_t passes = 0;       // whole passes timed
   std::size_t warmup_runs = 0;  // runs before the first stamp
+  std::int64_t warmup_ns = 0;   // how long they took
+  std::optional<bool> steady;   // whether the load was steady then; absent if not looked at
   LoopEnd end = LoopEnd::kSchedule;
 };
 

@@ -1,6 +1,7 @@
 """Measuring a tiny engine for real: answers, counts and caveats come from the timed run."""
 
 import ctypes
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from jouleforge.protocol import measure
 from jouleforge.runners import Arrays
 
 MakeEngine = Callable[..., Engine]
-QUICK = Schedule(warmup_s=0, duration_s=0.01)
+QUICK = Schedule(warmup_s=0, duration_s=0.01, idle_s=0)
 LABELS = ("LABEL_0", "LABEL_1", "LABEL_2")
 
 
@@ -50,6 +51,20 @@ def test_every_runtime_gives_the_same_answers(make_engine: MakeEngine, task: str
 def test_row_survives_its_own_json(make_engine: MakeEngine, task: str) -> None:
     row = run(make_engine("bert", target="ort"), task)
     assert Measurement.model_validate_json(row.model_dump_json()) == row
+
+
+def test_row_of_old_says_nothing_of_what_was_not_measured_then(
+    make_engine: MakeEngine, task: str
+) -> None:
+    old = json.loads(run(make_engine("bert", target="ort"), task).model_dump_json())
+    del old["thermal"], old["schedule"]["idle_s"], old["schedule"]["longest_warmup_s"]
+    old["schedule"].pop("quick")
+    old["memory"] = {"peak_rss_bytes": 1, "reason": None}
+    for name in ("warmup_s", "warmup_runs", "steady"):
+        del old["timing"][name]
+    row = Measurement.model_validate_json(json.dumps(old))
+    assert (row.schedule.idle_s, row.schedule.longest_warmup_s) == (0, 0)
+    assert row.timing.steady is row.thermal is row.memory.working_rss_bytes is None
 
 
 def test_times_are_those_of_whole_passes(make_engine: MakeEngine, task: str) -> None:
@@ -109,6 +124,26 @@ def test_cut_texts_few_passes_and_samples_are_caveats(make_engine: MakeEngine, t
         schedule=Schedule(warmup_s=0, duration_s=1e-9),
     )  # fmt: skip
     assert {Caveat.TRUNCATED, Caveat.FEW_PASSES, Caveat.ROWS_LIMITED} <= set(row.caveats)
+
+
+def test_warm_up_goes_on_until_it_is_steady_and_is_recorded(
+    make_engine: MakeEngine, task: str
+) -> None:
+    engine = make_engine("bert", target="ort")
+    schedule = Schedule(warmup_s=0.1, longest_warmup_s=10, duration_s=0.01)
+    row = measure(
+        engine, WorkloadSpec(task=task, batch_size=8), threads=1, schedule=schedule,
+        energy_source="none",
+    )  # fmt: skip
+    assert row.timing.warmup_s is not None
+    assert row.timing.warmup_runs is not None
+    assert row.timing.warmup_s >= 0.1
+    assert row.timing.warmup_runs >= row.facts.batches
+    assert row.timing.steady is not None
+    assert (Caveat.NOT_STEADY in row.caveats) == (not row.timing.steady)
+    unknown = run(engine, task)
+    assert unknown.timing.steady is None
+    assert Caveat.NOT_STEADY in unknown.caveats
 
 
 def test_labels_in_another_order_are_matched_by_name(

@@ -16,8 +16,9 @@ from tasks import write_task
 from jouleforge.converters import convert
 from jouleforge.errors import InputError
 from jouleforge.measurement import read_measurements
+from jouleforge.plan import steps
 from jouleforge.recipe import Recipe
-from jouleforge.studies import _plan, _Subject, run_study
+from jouleforge.studies import run_study
 from jouleforge.study_file import Cell, Study
 
 LABELS = ("LABEL_0", "LABEL_1", "LABEL_2")
@@ -27,6 +28,7 @@ checkpoint = "checkpoint"
 task = "task.toml"
 repeats = 2
 aa = false
+extend = false
 energy = "none"
 schedule = { warmup_s = 0.0, duration_s = 0.01 }
 [[cells]]
@@ -127,10 +129,9 @@ def test_killed_study_goes_on_to_the_same_rows(folder: Path) -> None:
         if results.exists() and results.stat().st_size:
             read_measurements(results)
     result = run_study(folder / "study.toml", folder / "out")
-    plan = {(step.key, step.repeat) for step in _plan(*_about(folder))}
     found = keys(result.path)
-    assert len(found) == len(set(found))
-    assert set(found) == plan
+    assert len(found) == len(set(found)) == 4
+    assert {repeat for _, repeat in found} == {0, 1}
     assert not list((folder / "out" / "engines").glob(".*"))
 
 
@@ -184,15 +185,18 @@ def test_failed_cell_is_named_and_the_others_go_on(folder: Path) -> None:
 def test_order_of_blocks_is_random_and_that_of_the_seed() -> None:
     cells = tuple(Cell(target="ort", padding=f"static:{n}") for n in range(1, 9))
     study = Study(name="s", checkpoint="c", task="t", repeats=20, cells=cells, aa=False)
-    subject = _Subject("c", "t")
+
+    def plan(study: Study, blocks: int = 20) -> list[tuple[str, int]]:
+        return [(s.cell.padding, s.repeat) for s in steps(study, blocks, lambda cell: cell.padding)]
+
     orders = {
-        repeat: tuple(s.cell.padding for s in _plan(study, subject) if s.repeat == repeat)
+        repeat: tuple(padding for padding, block in plan(study) if block == repeat)
         for repeat in range(20)
     }
     assert len(set(orders.values())) > 15
-    assert [s.key for s in _plan(study, subject)] == [s.key for s in _plan(study, subject)]
-    other = study.model_copy(update={"seed": 1})
-    assert [s.cell for s in _plan(study, subject)] != [s.cell for s in _plan(other, subject)]
+    assert plan(study) == plan(study)
+    assert plan(study, blocks=30)[: 20 * 8] == plan(study), "more blocks change none before"
+    assert plan(study) != plan(study.model_copy(update={"seed": 1}))
 
 
 def _with_engine(folder: Path, engine: str) -> Path:
@@ -244,6 +248,7 @@ def test_two_studies_cannot_share_a_folder_at_once(folder: Path) -> None:
         (('"checkpoint"', '"../checkpoint"'), r"leaves the study's folder"),
         (('"task.toml"', '"/etc/task.toml"'), r"leaves the study's folder"),
         (("repeats = 2", "repeats = 0"), "repeats"),
+        (("extend = false", "max_repeats = 1"), r"max_repeats \(1\) is below repeats \(2\)"),
         (("repeats = 2", "repeat = 2"), "unknown key 'repeat'; allowed there: .*repeats"),
         (('padding = "static:32"', ""), "stands twice"),
         (('target = "ort"\npadding', 'precison = "fp32"\npadding'), "precison"),
@@ -262,11 +267,6 @@ def test_mistake_in_a_study_names_the_file_and_the_key(
     with pytest.raises(InputError, match=message) as caught:
         Study.load(folder / "study.toml")
     assert "study.toml" in str(caught.value)
-
-
-def _about(folder: Path) -> tuple[Study, _Subject]:
-    study = Study.load(folder / "study.toml")
-    return study, _Subject.of(study)
 
 
 def _children(pid: int) -> list[int]:

@@ -20,13 +20,14 @@ std::chrono::nanoseconds to_ns(double seconds) {
 
 template <typename Meter>
 void start(Meter& meter, double lasts_s, double pre_roll_s, double longest_pre_roll_s,
-           double shortest_s, bool part_time, double edge_every_s, double read_every_s,
+           double shortest_s, bool part_time, bool idle, double edge_every_s, double read_every_s,
            std::optional<int> cpu) {
   meter.start({.lasts = to_ns(lasts_s),
                .pre_roll = to_ns(pre_roll_s),
                .longest_pre_roll = to_ns(longest_pre_roll_s),
                .shortest = to_ns(shortest_s),
                .part_time = part_time,
+               .idle = idle,
                .edge_every = to_ns(edge_every_s),
                .read_every = to_ns(read_every_s)},
               cpu);
@@ -60,7 +61,7 @@ void bind_meter(py::module_& module, const char* name) {
       .def_property_readonly("device", &Meter::device, py::return_value_policy::reference_internal)
       .def("start", &start<Meter>, py::kw_only(), py::arg("lasts_s"), py::arg("pre_roll_s") = 2.0,
            py::arg("longest_pre_roll_s") = 10.0, py::arg("shortest_s") = 2.0,
-           py::arg("part_time") = false, py::arg("edge_every_s") = 0.0,
+           py::arg("part_time") = false, py::arg("idle") = false, py::arg("edge_every_s") = 0.0,
            py::arg("read_every_s") = 0.0, py::arg("cpu") = py::none(),
            py::call_guard<py::gil_scoped_release>())
       .def("stop", &Meter::stop, py::call_guard<py::gil_scoped_release>());

@@ -39,9 +39,10 @@ std::chrono::nanoseconds to_ns(const char* name, double seconds) {
 
 Trace run(Runner& runner, const std::vector<std::int64_t>& order, double warmup_s,
           double duration_s, std::size_t min_passes, const std::optional<py::function>& on_warm,
-          double sensor_tick_s) {
+          double sensor_tick_s, double longest_warmup_s) {
   const Schedule schedule{.order = to_order(order),
                           .warmup = to_ns("warmup_s", warmup_s),
+                          .longest_warmup = to_ns("longest_warmup_s", longest_warmup_s),
                           .duration = to_ns("duration_s", duration_s),
                           .min_passes = min_passes,
                           .sensor_tick = to_ns("sensor_tick_s", sensor_tick_s)};
@@ -103,6 +104,10 @@ void bind_loop(py::module_& module) {
       .def_property_readonly("pauses", &pauses)
       .def_readonly("passes", &Trace::passes)
       .def_readonly("warmup_runs", &Trace::warmup_runs)
+      .def_property_readonly(
+          "warmup_s",
+          [](const Trace& trace) { return static_cast<double>(trace.warmup_ns) * 1e-9; })
+      .def_readonly("steady", &Trace::steady)
       .def_property_readonly("complete",
                              [](const Trace& trace) { return trace.end == LoopEnd::kSchedule; });
   module.def(
@@ -113,7 +118,8 @@ void bind_loop(py::module_& module) {
       py::kw_only(), py::arg("tick_s"), py::arg("batch_s"), py::arg("window_s"));
   module.def("run_closed_loop", &run, py::arg("runner"), py::kw_only(), py::arg("order"),
              py::arg("warmup_s"), py::arg("duration_s"), py::arg("min_passes"),
-             py::arg("on_warm") = py::none(), py::arg("sensor_tick_s") = 0.0);
+             py::arg("on_warm") = py::none(), py::arg("sensor_tick_s") = 0.0,
+             py::arg("longest_warmup_s") = 0.0);
 }
 
 }  // namespace jouleforge::bindings

@@ -22,6 +22,7 @@ void bind_nvml(py::module_& module) {
       .def_property_readonly("nvml_version", &NvmlDevice::nvml_version)
       .def_property_readonly("is_vgpu", &NvmlDevice::is_vgpu)
       .def_property_readonly("mig_enabled", &NvmlDevice::mig_enabled)
+      .def_property_readonly("temperature_c", &NvmlDevice::temperature_c)
       .def("instant_power_mw", &NvmlDevice::instant_power_mw,
            py::call_guard<py::gil_scoped_release>())
       .def("total_energy_mj", &NvmlDevice::total_energy_mj,

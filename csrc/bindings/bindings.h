@@ -20,6 +20,7 @@ std::unique_ptr<Made> make_without_gil(Arguments&&... arguments) {
 void bind_runner(pybind11::module_& module);  // first: the runners derive from it
 void bind_callable_runner(pybind11::module_& module);
 void bind_cuda_graph_runner(pybind11::module_& module);
+void bind_gpu_memory(pybind11::module_& module);
 void bind_gpu_meter(pybind11::module_& module);
 void bind_energy_window(pybind11::module_& module);  // before the meters whose readings are windows
 void bind_loop(pybind11::module_& module);

@@ -16,5 +16,6 @@ PYBIND11_MODULE(_core, module) {
   bind_energy_window(module);
   bind_nvml(module);
   bind_gpu_meter(module);
+  bind_gpu_memory(module);
   bind_rapl(module);
 }

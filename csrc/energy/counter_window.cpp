@@ -118,10 +118,10 @@ void CounterWindow::count(const WindowPlan& plan, GpuReading& reading,
   reading.edges.push_back(last);
   watch.look();
   reading.reads = finder_.tick().reads - reads_before;
-  judge(first, last, watch, reading);
+  judge(plan.idle, first, last, watch, reading);
 }
 
-void CounterWindow::judge(const Edge& first, const Edge& last, const Watch& watch,
+void CounterWindow::judge(bool idle, const Edge& first, const Edge& last, const Watch& watch,
                           GpuReading& reading) const {
   reading.begin_ns = first.at_ns();
   reading.end_ns = last.at_ns();
@@ -129,7 +129,7 @@ void CounterWindow::judge(const Edge& first, const Edge& last, const Watch& watc
   reading.end_bracket_ns = last.width_ns();
   reading.tick = finder_.tick();
   reading.facts = watch.facts();
-  reading.reason = watch.doubt();
+  reading.reason = watch.doubt(idle);
   if (reading.reason.empty()) reading.reason = watch.contradiction(power_w(first, last));
   const auto brackets_ns = static_cast<double>(first.width_ns() + last.width_ns());
   const auto window_ns = static_cast<double>(reading.end_ns - reading.begin_ns);

@@ -28,7 +28,8 @@ class CounterWindow {
   void count(const WindowPlan& plan, GpuReading& reading, const std::stop_token& stop);
   void follow(const WindowPlan& plan, std::int64_t until_ns, Watch& watch, std::vector<Edge>& edges,
               const std::stop_token& stop);
-  void judge(const Edge& first, const Edge& last, const Watch& watch, GpuReading& reading) const;
+  void judge(bool idle, const Edge& first, const Edge& last, const Watch& watch,
+             GpuReading& reading) const;
 
   const NvmlDevice& device_;
   std::string label_;

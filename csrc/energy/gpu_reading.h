@@ -21,6 +21,8 @@ struct WindowPlan {
   std::chrono::nanoseconds shortest = std::chrono::seconds(2);  // and 20 ticks
   // The counter is fed by a sensor that looks a part of the time only: it needs half a minute.
   bool part_time = false;
+  // Nothing runs within it: the GPU may then cool down, which is no reason to refuse the window.
+  bool idle = false;
   // For the examination of a counter: an edge each time so long has passed, and reads so far apart
   // in between; 0 is no more than a window needs.
   std::chrono::nanoseconds edge_every{0};

@@ -16,6 +16,7 @@ constexpr int kClockOfSm = 1;
 constexpr int kViolatedPower = 0;
 constexpr int kViolatedThermal = 1;
 constexpr unsigned kVirtualizationVgpu = 2;
+constexpr auto kNotAvailable = ~0ULL;
 constexpr unsigned kFieldAveragePower = 185;
 constexpr unsigned kFieldInstantPower = 186;
 
@@ -100,11 +101,15 @@ std::optional<unsigned> NvmlDevice::power_limit_mw() const {
   return ask<unsigned>(library_->power_limit, device_);
 }
 
+std::optional<unsigned> NvmlDevice::temperature_c() const {
+  return ask<unsigned>(library_->temperature, device_, kTemperatureOfGpu);
+}
+
 GpuState NvmlDevice::state() const {
   const auto events = ask<unsigned long long>(library_->clock_events, device_);
   unsigned average_mw = 0;
   const auto averages = read_field(kFieldAveragePower, average_mw) == nvml::kSuccess;
-  return {.temperature_c = ask<unsigned>(library_->temperature, device_, kTemperatureOfGpu),
+  return {.temperature_c = temperature_c(),
           .sm_clock_mhz = ask<unsigned>(library_->clock, device_, kClockOfSm),
           .clock_events = events,
           .average_power_mw = averages ? std::optional(average_mw) : std::nullopt,
@@ -112,7 +117,7 @@ GpuState NvmlDevice::state() const {
           .power_violation_ns = violated_ns(*library_, device_, kViolatedPower)};
 }
 
-std::optional<std::vector<unsigned>> NvmlDevice::compute_pids() const {
+std::optional<std::vector<GpuProcess>> NvmlDevice::compute_processes() const {
   if (library_->processes == nullptr) return {};
   std::vector<nvml::Process> found(16);
   auto status = nvml::kInsufficientSize;
@@ -123,8 +128,19 @@ std::optional<std::vector<unsigned>> NvmlDevice::compute_pids() const {
     found.resize(status == nvml::kInsufficientSize ? 2 * std::max<std::size_t>(count, 16) : count);
   }
   if (status != nvml::kSuccess) return {};
+  std::vector<GpuProcess> told;
+  for (const auto& process : found) {
+    told.push_back({.pid = process.pid, .memory_bytes = {}});
+    if (process.memory_bytes != kNotAvailable) told.back().memory_bytes = process.memory_bytes;
+  }
+  return told;
+}
+
+std::optional<std::vector<unsigned>> NvmlDevice::compute_pids() const {
+  const auto found = compute_processes();
+  if (!found) return {};
   std::vector<unsigned> pids;
-  for (const auto& process : found) pids.push_back(process.pid);
+  for (const auto& process : *found) pids.push_back(process.pid);
   return pids;
 }
 

@@ -38,6 +38,11 @@ struct GpuState {
   std::optional<std::uint64_t> power_violation_ns;
 };
 
+struct GpuProcess {
+  unsigned pid = 0;                           // as the driver numbers it
+  std::optional<std::uint64_t> memory_bytes;  // absent where the driver does not tell
+};
+
 class NvmlDevice {
  public:
   // By NVML's own index, which is not CUDA's, or by UUID.
@@ -60,7 +65,12 @@ class NvmlDevice {
   // [mW] what the board is held to, if it tells.
   [[nodiscard]] std::optional<unsigned> power_limit_mw() const;
 
+  [[nodiscard]] std::optional<unsigned> temperature_c() const;
+
   [[nodiscard]] GpuState state() const;
+
+  // Those that compute on the GPU; absent if the driver does not tell.
+  [[nodiscard]] std::optional<std::vector<GpuProcess>> compute_processes() const;
 
   // Process ids that compute on the GPU, as the driver numbers them; absent if it does not tell.
   [[nodiscard]] std::optional<std::vector<unsigned>> compute_pids() const;

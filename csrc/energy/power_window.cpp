@@ -91,7 +91,7 @@ void PowerWindow::integrate(const WindowPlan& plan, GpuReading& reading,
   }
   watch.look();
   reading.facts = watch.facts();
-  reading.reason = watch.doubt();
+  reading.reason = watch.doubt(plan.idle);
   reading.reads = samples.size();
   if (samples.size() <= kParts) {
     reading.reason = "E_POWER_SPARSE: the power of " + label_ + " was read " +

@@ -91,11 +91,11 @@ std::string Watch::throttling() const {
          std::to_string(violated_ns / 1'000'000) + " ms. Cool it, or lower its power limit";
 }
 
-std::string Watch::doubt() const {
+std::string Watch::doubt(bool idle) const {
   if (!shared_.empty()) return shared_;
   if (auto slowed = throttling(); !slowed.empty()) return slowed;
   const auto found = facts();
-  if (!found.temperature_begin_c || !found.temperature_end_c) return {};
+  if (idle || !found.temperature_begin_c || !found.temperature_end_c) return {};
   const auto [low, high] = std::minmax(*found.temperature_begin_c, *found.temperature_end_c);
   if (high - low <= kMostDriftC) return {};
   return "E_TEMPERATURE_DRIFT: " + label_ + " went from " +

@@ -39,8 +39,9 @@ class Watch {
 
   void look();  // at the window's begin and end, and once a second in between
 
-  // Why the window cannot stand: E_THROTTLED, E_TEMPERATURE_DRIFT, E_GPU_SHARED; else empty.
-  [[nodiscard]] std::string doubt() const;
+  // Why the window cannot stand: E_THROTTLED, E_TEMPERATURE_DRIFT, E_GPU_SHARED; else empty. A GPU
+  // that has nothing to do (`idle`) may cool down.
+  [[nodiscard]] std::string doubt(bool idle) const;
 
   // Why a counter that gave this power [W] cannot be right: E_COUNTER_INCONSISTENT; else empty. It
   // takes twenty averages to tell.

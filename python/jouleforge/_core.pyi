@@ -249,6 +249,14 @@ class Trace:
         """Runs before the first stamp."""
 
     @property
+    def warmup_s(self) -> float:
+        """How long they took."""
+
+    @property
+    def steady(self) -> bool | None:
+        """Whether batch times had no trend any more then; None if that was not looked at."""
+
+    @property
     def complete(self) -> bool:
         """Whether the asked duration was reached.
 
@@ -265,6 +273,7 @@ def run_closed_loop(
     min_passes: int,
     on_warm: Callable[[], object] | None = None,
     sensor_tick_s: float = 0.0,
+    longest_warmup_s: float = 0.0,
 ) -> Trace:
     """Warm up, then time whole passes over `order`, without the GIL.
 
@@ -277,6 +286,8 @@ def run_closed_loop(
         on_warm: Called between the warm-up and the first stamp: the place to open an energy window.
         sensor_tick_s: The tick of a power sensor that looks a part of the time only; batches that
             keep pace with it are interrupted once a second, for a quarter of a tick.
+        longest_warmup_s: If longer than `warmup_s`, the warm-up goes on for up to so long until
+            batch times show no trend (csrc/steady.h).
 
     Raises:
         ValueError: The schedule cannot be run.

@@ -56,6 +56,10 @@ class NvmlDevice:
     def mig_enabled(self) -> bool:
         """Whether the GPU is cut into MIG instances; its counter then covers all of them."""
 
+    @property
+    def temperature_c(self) -> int | None:
+        """The temperature of this moment; None if it does not tell."""
+
     def instant_power_mw(self) -> int:
         """Return the power of the moment.
 
@@ -255,6 +259,7 @@ class CounterMeter:
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
         part_time: bool = False,
+        idle: bool = False,
         edge_every_s: float = 0.0,
         read_every_s: float = 0.0,
         cpu: int | None = None,
@@ -269,6 +274,7 @@ class CounterMeter:
             shortest_s: A window that would be shorter, or under 20 ticks, is refused.
             part_time: The counter's sensor looks a part of the time only: the window has to be of
                 half a minute.
+            idle: Nothing runs within it; the GPU may cool down.
             edge_every_s: Also look for an edge each time so long has passed, and
             read_every_s: read so often in between: for the examination of a counter.
             cpu: The core on which the thread stays.
@@ -300,6 +306,7 @@ class PowerMeter:
         longest_pre_roll_s: float = 10.0,
         shortest_s: float = 2.0,
         part_time: bool = False,
+        idle: bool = False,
         edge_every_s: float = 0.0,
         read_every_s: float = 0.0,
         cpu: int | None = None,
@@ -308,6 +315,26 @@ class PowerMeter:
 
     def stop(self) -> GpuReading:
         """Close the window, as CounterMeter.stop."""
+
+@final
+class GpuMemoryWatch:
+    """How much of a GPU's memory this process holds, looked at once a second by a native thread."""
+
+    def __init__(
+        self, device: int | str, *, library: str = "libnvidia-ml.so.1", cpu: int | None = None
+    ) -> None:
+        """Look for the first time, and start the thread, which stays on a core if there is one.
+
+        Raises:
+            NvmlError: There is no driver, or no such GPU.
+        """
+
+    @property
+    def loaded_bytes(self) -> int | None:
+        """What the first look showed; None where the driver does not tell."""
+
+    def stop(self) -> int | None:
+        """End the thread, and return the most that a look showed; None if one did not tell."""
 
 @final
 class RaplReading(EnergyWindow):

@@ -15,6 +15,7 @@ class Caveat(StrEnum):
     ENERGY_ESTIMATED = "energy-estimated"
     ENERGY_INTEGRATED = "energy-integrated"
     METER_UNCHECKED = "meter-unchecked"
+    DITHERED = "dithered"
     SENSOR_GAIN = "sensor-gain"
     POWER_CAPPED = "power-capped"
     METER_ELSEWHERE = "meter-elsewhere"
@@ -25,6 +26,8 @@ class Caveat(StrEnum):
     OTHER_DEVICE = "other-device"
     FEW_PASSES = "few-passes"
     OVERLOADED = "overloaded"
+    QUICK = "quick"
+    NOT_STEADY = "not-steady"
     ROWS_LIMITED = "rows-limited"
     CLOCK = "clock"
     INT8_SATURATES = "int8-saturates"
@@ -55,6 +58,9 @@ _TEXTS = {
     "that looks a part of the time may be wrong by tens of percent for loads that beat with it.",
     Caveat.METER_UNCHECKED: "The GPU's meter was not examined on this board with this driver "
     "(`jouleforge doctor --meter`): whether its sensor looks all of the time is not known.",
+    Caveat.DITHERED: "Batches kept pace with a sensor that looks part of the time, and were "
+    "interrupted once a second. The energy of the pauses is taken out where idle power was read; "
+    "it is uncertain by half.",
     Caveat.SENSOR_GAIN: "The GPU's sensor was not compared with a meter at the wall: boards are "
     "published to be wrong by -8 to +13 %, which ratios on one board do not feel.",
     Caveat.POWER_CAPPED: "The GPU was held down by its power cap: its joules are as much the cap's "
@@ -71,6 +77,10 @@ _TEXTS = {
     Caveat.FEW_PASSES: "Fewer than three passes over the data were timed in at least one window.",
     Caveat.OVERLOADED: "Queries arrived faster than the engine answers them: the queue grew until "
     "the end of the window, and latencies say how long that was, not how long the engine takes.",
+    Caveat.NOT_STEADY: "Batch times still had a trend when at least one window began, or that was "
+    "not looked at: its first batches may have taken longer, or shorter, than the later ones.",
+    Caveat.QUICK: "A quick run (five blocks at most, short windows): good for a look, and not for "
+    "a number to publish.",
     Caveat.ROWS_LIMITED: "Only a sample of the split was used (a row limit was given).",
     Caveat.INT8_SATURATES: "This processor has no VNNI or AMX: INT8 products may saturate, "
     "so the INT8 answers can differ from, and be worse than, those on a newer processor.",

@@ -82,7 +82,12 @@ class GpuSource:
         """
         raise NotImplementedError
 
-    def start(self, *, lasts_s: float = 0.0) -> None:
+    @property
+    def is_metering(self) -> bool:
+        """Return whether a GPU can be read."""
+        return any(one.problem is None for one in self._meters)
+
+    def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:
         """Open the window in the load that goes on for so long, in the thread that runs the load.
 
         Until `stop` that thread leaves one core to the meters'.
@@ -93,9 +98,14 @@ class GpuSource:
                 one.meter.start(
                     lasts_s=lasts_s,
                     shortest_s=self._shortest_s,
-                    part_time=one.sensor_tick_s > 0,
+                    part_time=one.sensor_tick_s > 0 and not idle,
+                    idle=idle,
                     cpu=self._core.cpu,
                 )
+
+    def temperature_c(self) -> int | None:
+        """Return the temperature of the GPU, of the first one if there are several, if it tells."""
+        return self._meters[0].meter.device.temperature_c if self._meters else None
 
     def stop(self) -> list[EnergyReading]:
         """Close the window, and return one reading for each GPU."""

@@ -59,6 +59,8 @@ class MeasureJob(Stored):
     schedule: Schedule
     energy: str
     block: Block
+    temperature_c: int | None = None
+    """What the block's first window began at."""
     row: Path
     arrival_seed: int | None = None
 
@@ -73,6 +75,7 @@ class MeasureJob(Stored):
             schedule=self.schedule,
             energy_source=self.energy,
             arrival_seed=self.arrival_seed,
+            temperature_c=self.temperature_c,
         )
         row = found.model_copy(update={"block": self.block})
         write_atomic(self.row, row.model_dump_json() + "\n")

@@ -1,6 +1,7 @@
 """Measurement: one JSON line that holds all that one run of one engine showed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,8 @@ Wait = Literal["spin", "block"]
 
 _BY_LENGTH = ("sorted", "exact", "bucket")
 """Padding policies that must have seen all texts to form a batch."""
+
+_MOST_APART_C = 2
 
 
 class EngineRef(Stored):
@@ -106,6 +109,15 @@ class Schedule(Stored):
     """How `server` waits for an arrival: `spin` reads the clock all the while, `block` sleeps until
     shortly before. The others never wait."""
 
+    quick: bool = False
+    """Good for a look: every report then says so."""
+    longest_warmup_s: Annotated[float, Field(ge=0)] = 20.0
+    """The warm-up goes on until batch times show no trend, but no longer than this. With no warm-up
+    at all, or one that is as long, that is not looked at."""
+    idle_s: Annotated[float, Field(ge=0)] = 10.0
+    """How long the idle power is read before and after the load, where there is a meter; 0 leaves
+    it out, and with it the dynamic joules."""
+
     @model_validator(mode="after")
     def _suits_the_scenario(self) -> "Schedule":
         owners = {
@@ -125,6 +137,16 @@ class Schedule(Stored):
                 "given"
             )
         return self
+
+    @property
+    def trend_limit_s(self) -> float:
+        """Up to when the warm-up waits for batch times without a trend; 0 if it does not."""
+        return self.longest_warmup_s if self.warmup_s else 0.0
+
+    @property
+    def is_closed_loop(self) -> bool:
+        """Whether a batch follows the last at once, so that pauses are for a sensor's sake only."""
+        return self.scenario != "server"
 
     @property
     def query_size(self) -> int | None:
@@ -193,6 +215,12 @@ class Timing(Stored):
     arrivals: Arrivals | None = None
     """Of the scenario `server`; `None` in the others."""
 
+    warmup_s: float | None = None
+    """How long the engine ran before; `None` in rows of old."""
+    warmup_runs: int | None = None
+    steady: bool | None = None
+    """Whether batch times had no trend any more then; `None` if that was not looked at."""
+
     def latency_ns(self) -> NDArray[np.int64]:
         """Return the time of each batch in ns, shape (passes, batches)."""
         return self.latencies_ns.unpack().astype(np.int64)
@@ -228,11 +256,67 @@ class Quality(Stored):
         return self
 
 
+def _over(peak: int | None, level: int | None) -> int | None:
+    return None if peak is None or level is None else max(0, peak - level)
+
+
 class Memory(Stored):
-    """Peak resident set of the measuring process."""
+    """Memory of the measuring process, and what of it is the work's."""
 
     peak_rss_bytes: int | None
+    """Peak resident set of the whole process, the loading of the engine included."""
     reason: str | None = None
+    """Why the level or the peak at work is missing."""
+    loaded_rss_bytes: int | None = None
+    """Resident set with the engine loaded and its batches prepared, before the first one ran."""
+    working_peak_rss_bytes: int | None = None
+    """Peak resident set from then to the end of the timed loop."""
+    loaded_gpu_bytes: int | None = None
+    """The same two of the GPU's memory; `None` on a processor, and with a reason on a GPU."""
+    working_peak_gpu_bytes: int | None = None
+    gpu_reason: str | None = None
+
+    @property
+    def working_rss_bytes(self) -> int | None:
+        """Return by how much the resident set grew at work."""
+        return _over(self.working_peak_rss_bytes, self.loaded_rss_bytes)
+
+    @property
+    def working_gpu_bytes(self) -> int | None:
+        """Return by how much the process's part of the GPU's memory grew at work."""
+        return _over(self.working_peak_gpu_bytes, self.loaded_gpu_bytes)
+
+
+class ThermalGate(Stored):
+    """How a window came to its block's temperature."""
+
+    reference_c: int
+    """What the first window of the block began at."""
+    waited_s: float
+    begin_c: int | None = None
+    """What this one began at; `None` if the GPU did not tell."""
+
+    @staticmethod
+    def is_near(one_c: int, other_c: int) -> bool:
+        """Return whether two temperatures count as equal."""
+        return abs(one_c - other_c) <= _MOST_APART_C
+
+    @property
+    def note(self) -> str:
+        """Return what a reader must know; empty if the window began as it should."""
+        if self.begin_c is not None and self.is_near(self.begin_c, self.reference_c):
+            return ""
+        found = "an unknown temperature" if self.begin_c is None else f"{self.begin_c} C"
+        return (
+            f"The window began at {found} and not within {_MOST_APART_C} C of its block's "
+            f"{self.reference_c} C (waited for {self.waited_s:.0f} s)."
+        )
+
+
+def begin_c(readings: Sequence[EnergyReading]) -> int | None:
+    """Return what the GPU's window began at; None if there is none, or it does not tell."""
+    found = [reading.detail.temperature_begin_c for reading in readings if reading.detail]
+    return found[0] if found else None
 
 
 class Block(Stored):
@@ -246,6 +330,10 @@ class Block(Stored):
     """Place in the block's random order."""
     twin: bool = False
     """Whether it is the cell's second measurement in the block, to set it against itself (A/A)."""
+    planned: int | None = None
+    """How many blocks the study measures whatever they show; `None` in rows of old."""
+    most: int | None = None
+    """Up to how many it may go on, for the sake of narrow intervals; `None` if it does not."""
 
 
 class Measurement(Stored):
@@ -268,11 +356,27 @@ class Measurement(Stored):
     notes: list[str] = Field(default_factory=list)
     """Sentences that explain a caveat for this very run."""
     block: Block | None = None
+    thermal: ThermalGate | None = None
+    """`None` on a processor, and for the first window of a block, which sets the temperature."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_old(cls, row: object) -> object:
+        """Say of rows from before there was more that they had a fixed warm-up and no rest."""
+        if isinstance(row, dict) and isinstance(row.get("timing"), dict):
+            schedule = row.get("schedule")
+            if "warmup_runs" not in row["timing"] and isinstance(schedule, dict):
+                return {**row, "schedule": {"longest_warmup_s": 0.0, "idle_s": 0.0} | schedule}
+        return row
 
     @property
     def examples_run(self) -> int:
         """Examples answered in the timed window."""
         return self.facts.examples * self.timing.passes
+
+    def examples_of(self, reading: EnergyReading) -> float:
+        """Return the examples answered within a reading's own window."""
+        return self.facts.examples * (reading.passes or self.timing.passes)
 
     @property
     def examples_per_s(self) -> float:

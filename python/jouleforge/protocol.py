@@ -2,8 +2,6 @@
 
 import gc
 import logging
-import resource
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,11 +34,13 @@ from jouleforge.measurement import (
     Memory,
     Quality,
     Schedule,
+    ThermalGate,
     WorkloadSpec,
 )
 from jouleforge.packed import PackedArray
 from jouleforge.runners import Session
 from jouleforge.scenarios import Timed
+from jouleforge.surroundings import Surroundings
 from jouleforge.workload import Workload, build_workload
 
 _log = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class _Window:
 
     timed: Timed
     readings: list[EnergyReading]
+    thermal: ThermalGate | None
+    memory: Memory
     logits: NDArray[np.float32]
     """In the data's own order, shape (examples, outputs)."""
 
@@ -67,6 +69,7 @@ def measure(
     schedule: Schedule | None = None,
     energy_source: str = "auto",
     arrival_seed: int | None = None,
+    temperature_c: int | None = None,
 ) -> Measurement:
     """Run an engine over a task's texts in this process, and return all that it showed.
 
@@ -81,6 +84,7 @@ def measure(
         energy_source: A name from `jouleforge.energy`, or `auto`.
         arrival_seed: Of the arrivals of the scenario `server`; `None` draws one for each call, so
             that repeats are independent. The row names it.
+        temperature_c: What a GPU that is metered is brought to before, within 2 C and a minute.
 
     Raises:
         InputError: The engine, the task or a value cannot be used.
@@ -102,10 +106,10 @@ def measure(
     started = time.monotonic()
     session = runners.load(engine, threads=threads)
     load_s = time.monotonic() - started
-    window = _run(session, engine, built, schedule, source, arrival_seed)
+    window = _run(session, engine, built, schedule, source, arrival_seed, temperature_c)
     here = environment.capture()
     quality, notes = _score(window.logits, built, labels)
-    caveats = _caveats(engine, built, labels, window, here)
+    caveats = _caveats(engine, built, labels, window, schedule, here)
     return Measurement(
         started_at=started_at,
         engine=_engine_ref(engine, session),
@@ -116,14 +120,16 @@ def measure(
         timing=window.timed.timing(batches=len(built.batches), load_s=load_s),
         energy=window.readings,
         quality=quality,
-        memory=_peak_memory(),
+        memory=window.memory,
         environment=here,
         caveats=sorted({*caveats, *notes}),
         notes=[
             *notes.values(),
             *([labels.note] if labels and labels.by_position else []),
             *([window.timed.overload] if window.timed.overload else []),
+            *([window.thermal.note] if window.thermal and window.thermal.note else []),
         ],
+        thermal=window.thermal,
     )
 
 
@@ -162,6 +168,7 @@ def _run(
     schedule: Schedule,
     source: energy.EnergySource,
     arrival_seed: int | None,
+    temperature_c: int | None,
 ) -> _Window:
     outputs = len(engine.manifest.checkpoint.labels)
     # NaN until written: an answer that the window did not produce cannot pass for one.
@@ -178,6 +185,14 @@ def _run(
         source.start(lasts_s=lasts_s)
 
     _log.info("measuring %s on %s", engine.name, workload.spec.task)
+    around = Surroundings(
+        source,
+        schedule,
+        runner,
+        batches=len(workload.batches),
+        device=engine.manifest.recipe.device,
+        temperature_c=temperature_c,
+    )
     gc.collect()
     with garbage.paused():
         timed = scenarios.run(
@@ -190,8 +205,15 @@ def _run(
             arrival_seed=arrival_seed,
         )
         readings = source.stop()
+    memory = around.memory()
     counted = [work.count(one, timed.trace, batches=len(workload.batches)) for one in readings]
-    return _Window(timed=timed, readings=counted, logits=_gathered(buffers, engine, workload))
+    return _Window(
+        timed=timed,
+        readings=around.completed(counted),
+        thermal=around.gate(counted),
+        memory=memory,
+        logits=_gathered(buffers, engine, workload),
+    )
 
 
 def _gathered(
@@ -259,6 +281,7 @@ def _caveats(
     workload: Workload,
     labels: LabelMap | None,
     window: _Window,
+    schedule: Schedule,
     here: Environment,
 ) -> list[Caveat]:
     readings = window.readings
@@ -271,6 +294,7 @@ def _caveats(
         Caveat.ENERGY_ESTIMATED: "estimated" in classes,
         Caveat.ENERGY_INTEGRATED: "integrated" in classes,
         Caveat.METER_UNCHECKED: any(one.detail and not one.detail.checked_at for one in counted),
+        Caveat.DITHERED: schedule.is_closed_loop and any(one.paused_s for one in counted),
         Caveat.SENSOR_GAIN: any(one.detail for one in counted),
         Caveat.POWER_CAPPED: any(one.detail and one.detail.power_capped for one in readings),
         Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"
@@ -280,6 +304,8 @@ def _caveats(
         Caveat.OTHER_DEVICE: built_on.cpu != here.cpu,
         Caveat.FEW_PASSES: window.timed.trace.passes < _ENOUGH_PASSES,
         Caveat.OVERLOADED: window.timed.overload is not None,
+        Caveat.QUICK: schedule.quick,
+        Caveat.NOT_STEADY: not window.timed.warmed.steady,
         Caveat.ROWS_LIMITED: workload.spec.limit is not None,
         Caveat.CLOCK: not here.clock_is_good,
         Caveat.INT8_SATURATES: _int8_saturates(engine, here),
@@ -315,10 +341,3 @@ def _engine_ref(engine: Engine, session: Session) -> EngineRef:
         runtime=session.runtime,
         origin=engine.manifest.origin,
     )
-
-
-def _peak_memory() -> Memory:
-    """Return the peak resident set of this process so far, loading included."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes.
-    return Memory(peak_rss_bytes=peak if sys.platform == "darwin" else peak * 1024)

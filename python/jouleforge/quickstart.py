@@ -25,7 +25,7 @@ _STATIC_LENGTHS = (32, 64, 128, 256, 512)
 # Of a data set of any size, this many examples give every engine some passes within minutes.
 _OWN_EXAMPLES = 256
 _REPEATS = 3
-_SCHEDULE = Schedule(warmup_s=0.5, duration_s=3.0)
+_SCHEDULE = Schedule(warmup_s=0.5, longest_warmup_s=5.0, duration_s=3.0, idle_s=3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ def prepare(out: Path, *, checkpoint: str = "", task: str = "", threads: int = 0
         limit=limit,
         threads=threads or len(environment.usable_cpus()),
         repeats=_REPEATS,
+        quick=True,
         schedule=_SCHEDULE,
         cells=(
             Cell(target="pytorch", attention="eager", padding=f"static:{length}"),

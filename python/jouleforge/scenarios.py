@@ -29,6 +29,8 @@ class Timed:
     """What the timed loop of a scenario saw."""
 
     trace: Trace
+    warmed: Trace
+    """Of the loop that was warmed up: the same one, unless queries arrive by themselves."""
     arrivals: Arrivals | None
     """`None` where the next query waits for the last."""
 
@@ -67,6 +69,9 @@ class Timed:
             wall_s=wall_ns / 1e9,
             latencies_ns=PackedArray.pack(times_ns.reshape(trace.passes, batches)),
             arrivals=self.arrivals,
+            warmup_s=self.warmed.warmup_s,
+            warmup_runs=self.warmed.warmup_runs,
+            steady=self.warmed.steady,
         )
 
 
@@ -113,13 +118,15 @@ def run(
         RunnerError: The runtime failed.
     """
     if schedule.scenario == "server":
-        capacity_per_s = _capacity(runner, batches=batches, schedule=schedule)
+        warmed = _warmed(runner, batches=batches, schedule=schedule)
+        span_s = int(warmed.stamps_ns[-1] - warmed.stamps_ns[0]) / 1e9
+        capacity_per_s = warmed.passes * batches / span_s
         arrivals = _arrivals(capacity_per_s, batches, schedule, lasts_s, arrival_seed)
         due_ns = arrivals.intended_ns.unpack().ravel()
         _log.info("%d queries arrive within %.3g s", len(due_ns), due_ns[-1] / 1e9)
         on_warm()
         trace = serve_queries(runner, order=range(batches), due_ns=due_ns, wait=schedule.wait)
-        return Timed(trace, arrivals)
+        return Timed(trace, warmed, arrivals)
     trace = run_closed_loop(
         runner,
         order=range(batches),
@@ -128,20 +135,21 @@ def run(
         min_passes=schedule.min_passes,
         on_warm=on_warm,
         sensor_tick_s=sensor_tick_s,
+        longest_warmup_s=schedule.trend_limit_s,
     )
-    return Timed(trace, None)
+    return Timed(trace, trace, None)
 
 
-def _capacity(runner: Runner, *, batches: int, schedule: Schedule) -> float:
-    """Return the queries per second that are answered one after the other, warmed up."""
-    trace = run_closed_loop(
+def _warmed(runner: Runner, *, batches: int, schedule: Schedule) -> Trace:
+    """Return what was answered one after the other, warmed up, in the length of the warm-up."""
+    return run_closed_loop(
         runner,
         order=range(batches),
         warmup_s=schedule.warmup_s,
         duration_s=schedule.warmup_s,
         min_passes=1,
+        longest_warmup_s=schedule.trend_limit_s,
     )
-    return trace.passes * batches / (int(trace.stamps_ns[-1] - trace.stamps_ns[0]) / 1e9)
 
 
 def _arrivals(

@@ -19,6 +19,9 @@ TAIL = (1 - CONFIDENCE) / 2
 FEWEST_BLOCKS = 10
 """From this many blocks on they are resampled; of fewer, a resample knows too little."""
 
+NARROW = 0.01
+"""Half-width, on the logarithmic scale, at which a study stops to add blocks."""
+
 _Z = float(norm.ppf(1 - TAIL))
 _DRAWS = 10_000
 _SEED = 20261121
@@ -73,6 +76,13 @@ def shown_intervals(interval: Interval | None, bootstrap: Interval | None) -> tu
     # Of equal values both intervals are a point, up to rounding.
     differ = furthest > _AGREEMENT * (high - low) / 2 + 1e-9
     return (interval, bootstrap) if differ else (interval,)
+
+
+def half_width(found: Estimate) -> float | None:
+    """Return half the length of the interval on the logarithmic scale; None where there is none."""
+    if found.interval is None:
+        return None
+    return math.log(found.interval.high / found.interval.low) / 2
 
 
 @cache

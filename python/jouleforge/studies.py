@@ -22,13 +22,18 @@ from jouleforge.engine import Engine
 from jouleforge.errors import InputError, JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.jobs import ConvertJob, MeasureJob
-from jouleforge.measurement import Block, Measurement, read_measurements
+from jouleforge.measurement import Block, Measurement, begin_c, read_measurements
+from jouleforge.plan import Step, steps
 from jouleforge.recipe import Recipe
+from jouleforge.stopping import is_precise
 from jouleforge.study_file import Cell, EngineCell, Study
 from jouleforge.task import Task
 
 RESULTS = "results.jsonl"
 FAILURES = "failures.jsonl"
+
+_NOT_OF_THE_ROWS = {"checkpoint", "task", "cells", "extend", "max_repeats"}
+"""Keys of a study that are known by content, or that a finished study may change to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +96,11 @@ class _Subject:
         return {"recipe": cell.recipe.model_dump()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One measurement of the plan."""
-
-    cell: Cell | EngineCell
-    key: str
-    repeat: int
-    position: int
-    twin: bool = False
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.key[:16]}-{self.repeat:03d}{'-aa' if self.twin else ''}.json"
-
-
 def run_study(
     study: Study | str | Path,
     out: str | Path,
     *,
+    quick: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
     allow_pickle: bool = False,
 ) -> StudyResult:
@@ -118,6 +109,7 @@ def run_study(
     Args:
         study: A study or its TOML file.
         out: Folder of the engines, the rows and `results.jsonl`.
+        quick: Measure it as one whose file says `quick`.
         on_progress: Called before each step and at the end.
         allow_pickle: Read weights from a pickle where there is nothing else.
 
@@ -127,6 +119,7 @@ def run_study(
     """
     if not isinstance(study, Study):
         study = Study.load(study)
+    study = (study.model_copy(update={"quick": True}) if quick else study).quickened()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
@@ -152,7 +145,7 @@ class _Run:
         _claim(folder, study, self._subject)
         self._failures: list[Failure] = []
         self._engines: dict[Cell | EngineCell, Path | None] = {}
-        self._rows: dict[_Step, Measurement] = {}
+        self._rows: dict[Step, Measurement] = {}
         self._done = 0
         self._spent_s: list[float] = []
         (folder / "rows").mkdir(exist_ok=True)
@@ -161,36 +154,65 @@ class _Run:
             shutil.rmtree(stale)
 
     def all(self) -> StudyResult:
-        """Do every step that has no row yet."""
-        plan = list(_plan(self._study, self._subject))
-        missing = [step for step in plan if not self._row(step).exists()]
-        self._done = len(plan) - len(missing)
-        self._collect(plan)
-        for step in missing:
-            engine = self._engine(step.cell, total=len(plan))
-            if engine is not None:
-                again = ", again (A/A)" if step.twin else ""
-                self._tell(len(plan), f"block {step.repeat + 1}: {_title(step.cell)}{again}")
-                self._measure(step, engine)
-            self._done += 1
-            self._collect(plan)
+        """Do every step that has no row yet, block by block until the stop rule is content."""
+        study = self._study
+        blocks = study.repeats
+        while any(
+            self._row(step).exists() for step in self._plan(blocks + 1)[self._size(blocks) :]
+        ):
+            blocks += 1  # an earlier run went on so far
+        self._measure_missing(blocks)
+        while study.extend and blocks < study.max_repeats and not self._is_precise(blocks):
+            blocks += 1
+            self._measure_missing(blocks)
+        plan = self._plan(blocks)
         self._tell(len(plan), "done")
         lines = [json.dumps(asdict(failure)) for failure in self._failures]
         write_atomic(self._folder / FAILURES, "".join(f"{line}\n" for line in lines))
         found = [self._rows[step] for step in plan if step in self._rows]
         return StudyResult(self._folder / RESULTS, found, self._failures)
 
-    def _row(self, step: _Step) -> Path:
+    def _plan(self, blocks: int) -> list[Step]:
+        return steps(self._study, blocks, lambda cell: _key(self._study, cell, self._subject))
+
+    def _size(self, blocks: int) -> int:
+        """Return how many steps so many blocks have."""
+        return blocks * (len(self._study.cells) + (self._study.twin is not None))
+
+    def _is_precise(self, blocks: int) -> bool:
+        """Return whether the rows of these blocks, and no others, are enough."""
+        rows = [self._rows[step] for step in self._plan(blocks) if step in self._rows]
+        return is_precise(rows, fewest=self._study.repeats)
+
+    def _measure_missing(self, blocks: int) -> None:
+        """Do every step of so many blocks that has no row yet."""
+        plan = self._plan(blocks)
+        missing = [step for step in plan if not self._row(step).exists()]
+        self._done = len(plan) - len(missing)
+        self._collect(plan)
+        measured = {step.key for step in self._rows}
+        for step in missing:
+            added = step.repeat >= self._study.repeats
+            # What failed in all the blocks before is not tried again for the others' sake.
+            engine = None if added and step.key not in measured else self._engine(step.cell, plan)
+            if engine is not None:
+                more = " (added)" if added else ""
+                self._tell(len(plan), f"block {step.repeat + 1}{more}: {step.title}")
+                self._measure(step, engine)
+            self._done += 1
+            self._collect(plan)
+
+    def _row(self, step: Step) -> Path:
         return self._folder / "rows" / step.file_name
 
-    def _engine(self, cell: Cell | EngineCell, *, total: int) -> Path | None:
+    def _engine(self, cell: Cell | EngineCell, plan: list[Step]) -> Path | None:
         """Return the cell's engine, converted now if need be; None if that failed."""
         if isinstance(cell, EngineCell):
             return Path(cell.engine)
         if cell not in self._engines:
             path = self._folder / "engines" / _engine_name(cell.recipe, self._checkpoint.digest)
             if not _is_sound(path):
-                self._tell(total, f"converting {cell.recipe.name}")
+                self._tell(len(plan), f"converting {cell.recipe.name}")
                 gated = Task.load(self._study.task).has("selection")
                 job = ConvertJob(
                     checkpoint=str(self._checkpoint.path),
@@ -205,7 +227,7 @@ class _Run:
             self._engines[cell] = path
         return self._engines[cell]
 
-    def _measure(self, step: _Step, engine: Path) -> None:
+    def _measure(self, step: Step, engine: Path) -> None:
         started = time.monotonic()
         job = MeasureJob(
             engine=engine,
@@ -213,12 +235,26 @@ class _Run:
             threads=self._study.threads,
             schedule=self._study.schedule,
             energy=self._study.energy,
-            block=Block(cell=step.key, repeat=step.repeat, position=step.position, twin=step.twin),
+            block=Block(
+                cell=step.key,
+                repeat=step.repeat,
+                position=step.position,
+                twin=step.twin,
+                planned=self._study.repeats,
+                most=self._study.most,
+            ),
+            temperature_c=self._temperature_c(step),
             row=self._row(step),
             arrival_seed=_arrival_seed(self._study, step.repeat),
         )
-        self._do(job, f"measure {_title(step.cell)}, block {step.repeat + 1}")
+        self._do(job, f"measure {step.title}, block {step.repeat + 1}")
         self._spent_s.append(time.monotonic() - started)
+
+    def _temperature_c(self, step: Step) -> int | None:
+        """Return what the first window of a step's block began at, if it was over a GPU."""
+        block = {one.position: row for one, row in self._rows.items() if one.repeat == step.repeat}
+        found = [begin_c(row.energy) for _, row in sorted(block.items())]
+        return next((celsius for celsius in found if celsius is not None), None)
 
     def _do(self, job: ConvertJob | MeasureJob, what: str) -> bool:
         """Do a job in a fresh process; return whether it succeeded."""
@@ -235,7 +271,7 @@ class _Run:
             self._failures.append(Failure(what, reason, max(1, ended.returncode)))
         return ended.returncode == 0
 
-    def _collect(self, plan: list[_Step]) -> None:
+    def _collect(self, plan: list[Step]) -> None:
         """Write all finished rows, in the order they were planned, into one file."""
         for step in plan:
             if step not in self._rows and self._row(step).exists():
@@ -250,24 +286,6 @@ class _Run:
         self._on_progress(
             Progress(self._done, total, text, mean_s * left if mean_s and left else None)
         )
-
-
-def _title(cell: Cell | EngineCell) -> str:
-    return f"{cell.name}, {cell.padding}"
-
-
-def _plan(study: Study, subject: _Subject) -> Iterator[_Step]:
-    """Give every measurement in the order it runs: blocks of all cells, each shuffled anew.
-
-    Interleaving spreads whatever drifts (temperature, clocks, neighbours) over all cells alike, and
-    makes each block a set of pairs. The twin (A/A) stands anywhere in the block, as any cell does.
-    """
-    twins = [(study.twin, True)] if study.twin else []
-    for repeat in range(study.repeats):
-        steps = [*((cell, False) for cell in study.cells), *twins]
-        random.Random(f"{study.seed}/{repeat}").shuffle(steps)
-        for position, (cell, twin) in enumerate(steps):
-            yield _Step(cell, _key(study, cell, subject), repeat, position, twin)
 
 
 def _arrival_seed(study: Study, repeat: int) -> int:
@@ -338,13 +356,13 @@ def _claim(folder: Path, study: Study, subject: _Subject) -> None:
         {**subject.content(cell), "workload": study.workload(cell).model_dump(exclude={"task"})}
         for cell in study.cells
     ]
-    about = study.model_dump(mode="json", exclude={"checkpoint", "task", "cells"})
+    about = study.model_dump(mode="json", exclude=_NOT_OF_THE_ROWS)
     content = {**about, "checkpoint": subject.checkpoint, "task": subject.task, "cells": cells}
     text = json.dumps(content, indent=2) + "\n"
     if not file.exists():
         write_atomic(file, text)
     elif file.read_text(encoding="utf-8") != text:
         raise InputError(
-            f"{folder} holds the results of another study, or of this one before it, its "
-            "checkpoint or its task was changed; choose another folder (-o)"
+            f"{folder} holds the results of another study, of this one before it, its checkpoint "
+            "or its task was changed, or of an older jouleforge; choose another folder (-o)"
         )

@@ -49,6 +49,7 @@ struct Gpu {
   unsigned long long clock_events = 0;
   unsigned long long thermal_violation_ns = 0;
   std::vector<unsigned> pids{};
+  unsigned long long process_memory_bytes = 0;  // of each
   unsigned long long reads = 0;
 };
 
@@ -172,6 +173,9 @@ void fake_set_pids(unsigned index, std::size_t count, const unsigned* pids) {
   const std::lock_guard lock(mutex);
   gpus[index].pids.assign(pids, pids + count);
 }
+void fake_set_process_memory(unsigned index, unsigned long long bytes) {
+  set(index, &Gpu::process_memory_bytes, bytes);
+}
 void fake_set_init_status(int status) {
   const std::lock_guard lock(mutex);
   init_status = status;
@@ -292,10 +296,11 @@ int nvmlDeviceGetViolationStatus(void* device, int policy, Violation* violation)
 int nvmlDeviceGetComputeRunningProcesses_v3(void* device, unsigned* count, Process* processes) {
   const std::lock_guard lock(mutex);
   const auto& pids = gpu(device).pids;
+  const auto memory_bytes = gpu(device).process_memory_bytes;
   const auto room = *count;
   *count = static_cast<unsigned>(pids.size());
   if (room < pids.size()) return kInsufficientSize;
-  for (std::size_t i = 0; i < pids.size(); ++i) processes[i] = {pids[i], 0, 0, 0};
+  for (std::size_t i = 0; i < pids.size(); ++i) processes[i] = {pids[i], memory_bytes, 0, 0};
   return 0;
 }
 int nvmlDeviceGetFieldValues(void* device, int count, FieldValue* fields) {

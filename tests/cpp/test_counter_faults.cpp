@@ -137,6 +137,16 @@ void faults_of_the_gpu() {
   check(within("fake_set_temperature", 54U) == "E_TEMPERATURE_DRIFT", "four are not");
 }
 
+void a_gpu_at_rest_may_cool_down() {
+  Scene scene;
+  scene.time.at(kBegin + kWithin, [] { kControls.set("fake_set_temperature", 0U, 40U); });
+  const NvmlDevice device(0U, kFake);
+  CounterWindow window(device, scene.time);
+  const auto reading =
+      window.measure({.lasts = std::chrono::nanoseconds(kLasts), .idle = true}, {});
+  check(code(reading).empty(), "a window of rest is not refused for it");
+}
+
 void a_power_cap_labels_the_window_and_does_not_reject_it() {
   Scene scene;
   kControls.set("fake_set_clock_events", 0U, 0x4ULL);
@@ -212,6 +222,7 @@ int main() {
   faults_of_the_counter();
   a_counter_that_contradicts_the_power_is_refused();
   faults_of_the_gpu();
+  a_gpu_at_rest_may_cool_down();
   a_power_cap_labels_the_window_and_does_not_reject_it();
   other_processes_on_the_gpu();
   a_meter_that_is_held_up_takes_another_edge_or_none();

@@ -51,7 +51,13 @@ def measure(
         float, typer.Option(help="Seconds to time at least; only whole passes are timed.")
     ] = 10.0,
     warmup: Annotated[float, typer.Option(help="Seconds to warm up at least.")] = 1.0,
+    longest_warmup: Annotated[
+        float, typer.Option(help="Seconds to warm up at most, until batch times show no trend.")
+    ] = 20.0,
     passes: Annotated[int, typer.Option(min=1, help="Passes over the data at least.")] = 1,
+    idle: Annotated[
+        float, typer.Option(help="Seconds of idle power before and after, where there is a meter.")
+    ] = 10.0,
     energy: Annotated[
         str, typer.Option(help="Energy source: auto, nvml, nvml_power, rapl, codecarbon, none.")
     ] = "auto",
@@ -76,6 +82,7 @@ def measure(
     schedule = checked(
         Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes, scenario=scenario,
         samples_per_query=samples_per_query, rate_per_s=rate, load=load, wait=wait,
+        idle_s=idle, longest_warmup_s=longest_warmup,
     )  # fmt: skip
     with logged_lines():
         found = measure_engine(
@@ -91,6 +98,9 @@ def measure(
 def study(
     file: Annotated[Path, typer.Argument(help="Study file (.toml).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Five blocks and short windows; every output says so.")
+    ] = False,
     allow_pickle: PickleOption = False,
 ) -> None:
     """Convert and measure all cells of a study, interleaved; started again, it goes on."""
@@ -98,7 +108,9 @@ def study(
     from jouleforge.studies import run_study
 
     with StudyReporter() as report_progress:
-        result = run_study(file, out, on_progress=report_progress, allow_pickle=allow_pickle)
+        result = run_study(
+            file, out, quick=quick, on_progress=report_progress, allow_pickle=allow_pickle
+        )
     if result.measurements:
         print_table(result.measurements, baseline="")
         typer.echo(f"rows: {result.path}")

@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from jouleforge import stats
 from jouleforge.carbon import Carbon
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import cells
+from jouleforge.comparison.answers import AccuracyDifference
 from jouleforge.comparison.cells import Cell, Names
 from jouleforge.comparison.latencies import Latencies
 from jouleforge.comparison.ratios import Ratio, Resolution, furthest
+from jouleforge.comparison.rejections import counted as counted_reasons
+from jouleforge.comparison.rest import Rest
 from jouleforge.comparison.rows import (
-    AccuracyDifference,
     Energy,
     Meter,
     Row,
@@ -37,9 +40,11 @@ __all__ = [
     "RaisedCaveat",
     "Ratio",
     "Resolution",
+    "Rest",
     "Row",
     "compare",
     "cost_of",
+    "counted_reasons",
 ]
 
 Cost = Literal["joules", "time"]
@@ -48,7 +53,7 @@ Cost = Literal["joules", "time"]
 _CLASSES = ("counter", "integrated", "estimated")
 
 # Among meters of one class that measured equally many rows, the one that covers most.
-_SCOPES = ("machine", "gpu_board", "cpu_package", "dram")
+SCOPES = ("machine", "gpu_board", "cpu_package", "dram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,18 @@ class Comparison:
         return self.baseline.first.environment
 
     @property
+    def planned(self) -> int | None:
+        """Return how many blocks the study measured whatever they showed; None if unknown."""
+        block = self.baseline.first.block
+        return block.planned if block else None
+
+    @property
+    def most(self) -> int | None:
+        """Return up to how many blocks it might go on; None if it did not."""
+        block = self.baseline.first.block
+        return block.most if block else None
+
+    @property
     def is_interleaved(self) -> bool:
         """Return whether the rows were measured in the blocks of a study."""
         return self.baseline.first.block is not None
@@ -164,6 +181,7 @@ def compare(
         notes=(
             *(Note(text, ()) for text in cells.notes(grouped)),
             *_unresolved(rows),
+            *_wide(rows),
             *_notes(rows),
         ),
         carbon=carbon,
@@ -207,7 +225,7 @@ def _meter(grouped: Sequence[Cell]) -> Meter | None:
         key=lambda meter: (
             _CLASSES.index(meter.energy_class),
             -found.count(meter),
-            _SCOPES.index(meter.scope) if meter.scope in _SCOPES else len(_SCOPES),
+            SCOPES.index(meter.scope) if meter.scope in SCOPES else len(SCOPES),
         ),
         default=None,
     )
@@ -264,6 +282,23 @@ def _unresolved(rows: Sequence[Row]) -> Iterator[Note]:
                 "what an engine may differ from itself by (A/A); it is not called a difference.",
                 tuple(labels),
             )
+
+
+def _wide(rows: Sequence[Row]) -> Iterator[Note]:
+    """Tell which rows of a study are known less well than it was to go on for."""
+    labels = [
+        row.label
+        for row in rows
+        if row.first.block is not None
+        and row.first.block.planned is not None
+        and (row.half_width is None or row.half_width > stats.NARROW)
+    ]
+    if labels:
+        yield Note(
+            "The 95 % half-width of joules per example (examples per second where no counter reads "
+            f"them) is not within {100 * stats.NARROW:g} %.",
+            tuple(labels),
+        )
 
 
 def _notes(rows: Sequence[Row]) -> tuple[Note, ...]:

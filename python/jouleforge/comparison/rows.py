@@ -1,6 +1,7 @@
 """Rows: what the repeats of one cell show, by themselves and against the baseline."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,17 +9,18 @@ import numpy as np
 
 from jouleforge import stats
 from jouleforge.caveats import Caveat
-from jouleforge.comparison import ratios
+from jouleforge.comparison import answers, ratios, rejections
+from jouleforge.comparison.answers import AccuracyDifference
 from jouleforge.comparison.cells import Cell, Names, differences
+from jouleforge.comparison.footprint import Footprint, footprint
 from jouleforge.comparison.latencies import Latencies, latencies
 from jouleforge.comparison.ratios import Ratio, Resolution
+from jouleforge.comparison.rest import Rest, rest
+from jouleforge.energy import EnergyReading
 from jouleforge.measurement import Measurement
 from jouleforge.stats import Estimate, Interval
 
 EnergyClass = Literal["counter", "integrated", "estimated"]
-
-# Metrics that are the share of examples answered rightly, for which Wilson's interval holds.
-_SHARES = ("accuracy", "subset_accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +43,10 @@ class Energy:
     """Median over the repeats: joules of the meter's window over the examples answered in it."""
     by_repeat_j: dict[int, float]
     """Number of the block -> joules per example."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccuracyDifference:
-    """Accuracy of a row less that of the baseline, over the same examples."""
-
-    value: float
-    interval: Interval
-    p_value: float
-    """Of McNemar's exact test."""
-    gained: int
-    """Examples that only this row answers rightly, as far as the decisions tell."""
-    lost: int
-    """Examples that only the baseline answers rightly, as far as the decisions tell."""
-
-    @property
-    def shown(self) -> Literal["above", "below", "neither"]:
-        """Return on which side of 0 the whole interval lies, if the exact test agrees."""
-        if not self.interval.excludes(0.0) or self.p_value >= 1 - stats.CONFIDENCE:
-            return "neither"
-        return "above" if self.value > 0 else "below"
+    rest: Rest | None = None
+    """What the devices draw without work; `None` if that was not measured."""
+    rejected: tuple[str, ...] = ()
+    """Why each of the other windows gave no joules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +80,12 @@ class Row:
     """`None` for the baseline and for other kinds than single-label."""
     tokenize_s: float
     load_s: float
+    warmup_s: float | None
+    """How long it ran before a window, the longest of the repeats; `None` in rows of old."""
+    steady_repeats: int
+    """Windows that began when batch times had no trend any more."""
     peak_rss_bytes: int | None
+    memory: Footprint
     speed_ratio: Ratio
     """Examples per second over the baseline's: more is faster."""
     energy_ratio: Ratio | None
@@ -107,6 +97,18 @@ class Row:
     is no such ratio."""
     caveats: tuple[Caveat, ...]
     notes: tuple[str, ...]
+
+    @property
+    def deciding(self) -> Estimate:
+        """Return what a study goes on for: counted joules, or speed where nothing counted."""
+        if self.energy is not None and self.energy.meter.energy_class == "counter":
+            return self.energy.per_example_j
+        return self.examples_per_s
+
+    @property
+    def half_width(self) -> float | None:
+        """Return half the length of that one's interval, on the logarithmic scale."""
+        return stats.half_width(self.deciding)
 
     @property
     def joules_per_real_token(self) -> Estimate | None:
@@ -134,15 +136,24 @@ class Row:
 
 
 def energies(cell: Cell) -> tuple[Energy, ...]:
-    """Return the energy per example by each meter that measured every repeat of a cell."""
+    """Return the energy per example by each meter, of the repeats whose windows it accepted.
+
+    There is none where it rejected more than a fifth of them.
+    """
     by_meter: dict[Meter, dict[int, float]] = {}
     for repeat, measurement in cell.repeats.items():
         for meter, joules in _joules_per_example(measurement).items():
             by_meter.setdefault(meter, {})[repeat] = joules
     return tuple(
-        Energy(meter, stats.median_of_repeats(list(found.values())), found)
+        Energy(
+            meter,
+            stats.median_of_repeats(list(found.values())),
+            found,
+            _rest(cell, meter, found),
+            rejections.reasons(cell, meter.source, meter.scope, found),
+        )
         for meter, found in by_meter.items()
-        if found.keys() == cell.repeats.keys()
+        if not rejections.too_many(len(cell.repeats) - len(found), len(cell.repeats))
     )
 
 
@@ -155,13 +166,20 @@ def _joules_per_example(measurement: Measurement) -> dict[Meter, float]:
     for reading in measurement.energy:
         if reading.energy_class != "unavailable" and reading.joules is not None:
             kind = (reading.source, reading.energy_class, reading.scope)
-            passes = reading.passes or measurement.timing.passes
-            examples = measurement.facts.examples * passes
-            parts.setdefault(kind, {})[reading.device] = reading.joules / examples
+            joules = (reading.work_joules or 0.0) / measurement.examples_of(reading)
+            parts.setdefault(kind, {})[reading.device] = joules
     return {
         Meter(source, energy_class, scope, tuple(sorted(devices))): sum(devices.values())
         for (source, energy_class, scope), devices in parts.items()
     }
+
+
+def _rest(cell: Cell, meter: Meter, repeats: Iterable[int]) -> Rest | None:
+    def readings(row: Measurement) -> list[EnergyReading]:
+        kind = (meter.source, meter.energy_class, meter.scope)
+        return [one for one in row.energy if (one.source, one.energy_class, one.scope) == kind]
+
+    return rest({number: (row := cell.repeats[number], readings(row)) for number in repeats})
 
 
 def build_row(
@@ -203,13 +221,16 @@ def build_row(
         energy=energy,
         energy_reason="" if energy else _why_no_energy(cell, meter),
         other_energies=tuple(other for other in found if other is not energy),
-        headline=_headline(first),
-        headline_interval=_headline_interval(first),
-        decisions_equal=_decisions_equal(cell.first, baseline.first),
-        accuracy_difference=_accuracy_difference(cell, baseline),
+        headline=answers.headline(first),
+        headline_interval=answers.headline_interval(first),
+        decisions_equal=answers.decisions_equal(cell.first, baseline.first),
+        accuracy_difference=answers.accuracy_difference(cell, baseline),
         tokenize_s=float(np.median([row.facts.tokenize_s for row in repeats])),
         load_s=float(np.median([row.timing.load_s for row in repeats])),
+        warmup_s=max((row.timing.warmup_s or 0.0 for row in repeats), default=0.0) or None,
+        steady_repeats=sum(bool(row.timing.steady) for row in repeats),
         peak_rss_bytes=max((peak for peak in peaks if peak is not None), default=None),
+        memory=footprint([row.memory for row in repeats]),
         speed_ratio=_speed_ratio(cell, baseline, itself[0]),
         energy_ratio=energy_ratio,
         joules_per_correct=_joules_per_correct(first, energy),
@@ -221,6 +242,8 @@ def build_row(
 
 def _why_no_energy(cell: Cell, meter: Meter | None) -> str:
     """Return why a cell has no energy by the comparison's meter."""
+    if refusal := _refusal(cell):
+        return refusal
     readings = [reading for row in cell.repeats.values() for reading in row.energy]
     reasons = dict.fromkeys(reading.reason for reading in readings if reading.reason)
     if reasons:
@@ -232,41 +255,18 @@ def _why_no_energy(cell: Cell, meter: Meter | None) -> str:
     return f"not every repeat was measured by {meter.source} ({', '.join(meter.devices)})"
 
 
-def _headline(measurement: Measurement) -> float | None:
-    return measurement.quality.metrics.get(measurement.quality.headline)
-
-
-def _headline_interval(measurement: Measurement) -> Interval | None:
-    value, count = _headline(measurement), measurement.facts.examples
-    if value is None or measurement.quality.headline not in _SHARES:
-        return None
-    return stats.wilson(round(value * count), count)
-
-
-def _decisions_equal(one: Measurement, other: Measurement) -> int | None:
-    """Return how many examples two runs answer alike; None for a regression, which decides none."""
-    if one.facts.kind == "regression":
-        return None
-    same = one.quality.decisions.unpack() == other.quality.decisions.unpack()
-    return int(np.sum(same if same.ndim == 1 else same.all(axis=1)))
-
-
-def _accuracy_difference(cell: Cell, baseline: Cell) -> AccuracyDifference | None:
-    """Return the paired difference of the shares of right answers; None where it is not defined."""
-    own, other = cell.first.quality.correct, baseline.first.quality.correct
-    if cell is baseline or own is None or other is None or cell.first.facts.kind != "single-label":
-        return None
-    right, reference = own.unpack(), other.unpack()
-    gained, lost = int((right & ~reference).sum()), int((reference & ~right).sum())
-    estimate = stats.paired_difference(gained=gained, lost=lost, count=len(right))
-    assert estimate.interval is not None
-    return AccuracyDifference(
-        value=estimate.value,
-        interval=estimate.interval,
-        p_value=stats.mcnemar_p(gained=gained, lost=lost),
-        gained=gained,
-        lost=lost,
-    )
+def _refusal(cell: Cell) -> str:
+    """Return that too many windows of a meter were rejected, if it accepted any."""
+    kept: Counter[Meter] = Counter()
+    for row in cell.repeats.values():
+        kept.update(_joules_per_example(row).keys())
+    windows = len(cell.repeats)
+    for meter, count in kept.most_common():
+        if rejections.too_many(windows - count, windows):
+            accepted = [n for n, row in cell.repeats.items() if meter in _joules_per_example(row)]
+            why = rejections.reasons(cell, meter.source, meter.scope, accepted)
+            return rejections.refusal(meter.source, why, windows)
+    return ""
 
 
 def _rates(found: Mapping[int, Measurement]) -> dict[int, float]:
@@ -332,24 +332,9 @@ def _notes(cell: Cell, baseline: Cell) -> tuple[str, ...]:
     repeats = list(cell.repeats.values())
     found = dict.fromkeys(note for row in repeats for note in row.notes)
     if len({row.quality.outputs_digest for row in repeats}) > 1:
-        found[_unsteady(repeats)] = None
+        found[answers.unsteady(repeats)] = None
     missing = sorted(baseline.repeats.keys() - cell.repeats.keys())
     if missing:
         blocks = ", ".join(str(repeat + 1) for repeat in missing)
         found[f"It has no measurement in block {blocks}; the pairs are of the others."] = None
     return tuple(found)
-
-
-def _unsteady(repeats: list[Measurement]) -> str:
-    """Return how far the answers of repeats differ whose logits do."""
-    first, *others = repeats
-    equal = [_decisions_equal(first, other) for other in others]
-    most = (
-        max(first.facts.examples - count for count in equal if count is not None)
-        if (None not in equal)
-        else None
-    )
-    answers = {None: "", 0: ", but equal answers"}.get(
-        most, f", and up to {most} different answers"
-    )
-    return f"The repeats gave different logits{answers}; the answers shown are the first's."

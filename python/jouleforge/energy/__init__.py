@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from jouleforge import variants
 from jouleforge.counter import CounterDetail
+from jouleforge.idle_power import IdlePower
 from jouleforge.stored import Stored
 
 if TYPE_CHECKING:  # stored readings are read without the native harness
@@ -55,6 +56,8 @@ class EnergyReading(Stored):
     `server`, for want of queries; its energy is in `joules`, and its time in `window_s`."""
     detail: CounterDetail | None = None
     """How a GPU's counter was read."""
+    idle: IdlePower | None = None
+    """What the device drew without work; `None` if that was not measured."""
 
     @classmethod
     def unavailable(
@@ -104,6 +107,13 @@ class EnergyReading(Stored):
             detail=detail,
         )
 
+    @property
+    def work_joules(self) -> float | None:
+        """Return the joules without those of pauses for a part-time sensor's sake."""
+        if self.joules is None or self.idle is None:
+            return self.joules
+        return self.joules - self.idle.pause_joules
+
     @model_validator(mode="after")
     def _joules_or_a_reason(self) -> Self:
         unavailable = self.energy_class == "unavailable"
@@ -122,8 +132,18 @@ class EnergySource(Protocol):
     sensor_tick_s: float
     """The tick of a sensor that looks a part of the time only; 0 where there is none."""
 
-    def start(self, *, lasts_s: float = 0.0) -> None:
-        """Open the window, in the thread that runs the load, which goes on for at least so long."""
+    @property
+    def is_metering(self) -> bool:
+        """Whether it reads a meter here, which shows the power of a device at rest too."""
+        ...
+
+    def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:
+        """Open the window, in the thread that runs the load, which goes on for at least so long.
+
+        Args:
+            lasts_s: So long the load goes on.
+            idle: There is none: the window is one of rest.
+        """
         ...
 
     def stop(self) -> list[EnergyReading]:

@@ -58,7 +58,12 @@ class Source:
         self._tracker.start_task()
         self._tracker.stop_task()
 
-    def start(self, *, lasts_s: float = 0.0) -> None:  # noqa: ARG002
+    @property
+    def is_metering(self) -> bool:
+        """Return False: a model is no meter."""
+        return False
+
+    def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:  # noqa: ARG002
         """Open the window."""
         self._started_s = time.monotonic()
         self._tracker.start_task()

@@ -17,7 +17,12 @@ class Source:
         self._reason = reason
         self._started_s = 0.0
 
-    def start(self, *, lasts_s: float = 0.0) -> None:  # noqa: ARG002
+    @property
+    def is_metering(self) -> bool:
+        """Return False: there is no meter."""
+        return False
+
+    def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:  # noqa: ARG002
         """Open the window."""
         self._started_s = time.monotonic()
 

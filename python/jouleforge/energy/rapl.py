@@ -26,7 +26,12 @@ class Source:
         except RaplError as error:
             self.problem = str(error)
 
-    def start(self, *, lasts_s: float = 0.0) -> None:  # noqa: ARG002
+    @property
+    def is_metering(self) -> bool:
+        """Return whether there are counters."""
+        return self._rapl is not None
+
+    def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:  # noqa: ARG002
         """Open the window."""
         self._started_s = time.monotonic()
         if self._rapl is None:

@@ -5,7 +5,15 @@ import io
 from collections.abc import Callable
 
 from jouleforge.carbon import Carbon
-from jouleforge.comparison import Comparison, Energy, Estimate, Interval, Ratio, Row
+from jouleforge.comparison import (
+    Comparison,
+    Energy,
+    Estimate,
+    Interval,
+    Ratio,
+    Row,
+    counted_reasons,
+)
 from jouleforge.reports.parts import carbon
 
 Value = str | int | float | bool | None
@@ -53,6 +61,9 @@ def _identity(row: Row, comparison: Comparison) -> dict[str, Value]:
         "batch_size": first.workload.batch_size,
         "threads": first.threads,
         "repeats": row.repeats,
+        "repeats_planned": comparison.planned,
+        "repeats_most": comparison.most,
+        "half_width": row.half_width,
         "examples": first.facts.examples,
         "real_tokens": first.facts.real_tokens,
         "computed_tokens": first.facts.computed_tokens,
@@ -69,7 +80,14 @@ def _times(row: Row) -> dict[str, Value]:
         **_percentiles(row),
         "tokenize_s": row.tokenize_s,
         "load_s": row.load_s,
+        "warmup_s": row.warmup_s,
+        "steady_repeats": row.steady_repeats,
         "peak_rss_bytes": row.peak_rss_bytes,
+        "loaded_rss_bytes": row.memory.loaded_rss,
+        "working_rss_bytes": row.memory.working_rss,
+        "loaded_gpu_bytes": row.memory.loaded_gpu,
+        "working_gpu_bytes": row.memory.working_gpu,
+        "memory_reason": "; ".join(row.memory.reasons) or None,
         **_ratio("speed_ratio", row.speed_ratio),
         "verdict": row.verdict,
     }
@@ -107,6 +125,9 @@ def _energy(row: Row) -> dict[str, Value]:
         "energy_scope": meter.scope if meter else None,
         "energy_devices": " + ".join(meter.devices) if meter else None,
         "energy_reason": row.energy_reason or None,
+        "energy_windows": len(energy.by_repeat_j) if energy else None,
+        "energy_windows_rejected": counted_reasons(energy.rejected) or None if energy else None,
+        **_rest(energy),
         **_ratio("energy_ratio", row.energy_ratio),
         **_ratio("correct_energy_ratio", row.correct_energy_ratio),
         "other_energies_per_example_j": "; ".join(
@@ -114,6 +135,19 @@ def _energy(row: Row) -> dict[str, Value]:
             f"{_plain(other.per_example_j.value)}"
             for other in row.other_energies
         ),
+    }
+
+
+def _rest(energy: Energy | None) -> dict[str, Value]:
+    found = energy.rest if energy else None
+    dynamic = found.dynamic_per_example_j if found else None
+    not_measured = "idle power was not measured" if energy else None
+    return {
+        **_estimate("dynamic_energy_per_example_j", dynamic),
+        "dynamic_energy_reason": (found.reason or None) if found else not_measured,
+        "idle_before_w": found.before_w if found else None,
+        "idle_after_w": found.after_w if found else None,
+        "paused_energy_share": found.pause_share if found else None,
     }
 
 

@@ -213,8 +213,9 @@ def _energy_texts(row: Row) -> tuple[str, tuple[str, ...]]:
     if row.energy is None:
         return wording.MISSING, _lines(*others)
     estimate = row.energy.per_example_j
+    windows = (*joules.rejected(row), *joules.dynamic(row), *joules.paused(row))
     per_part = (*joules.correct(row)[:1], *joules.tokens(row))
-    details = _lines(*_bounds(estimate), _kind(row.energy.meter), *per_part, *others)
+    details = _lines(*_bounds(estimate), _kind(row.energy.meter), *windows, *per_part, *others)
     return wording.number(estimate.value), details
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from jouleforge.comparison import Comparison, Meter, Row
 from jouleforge.environment import Environment
 from jouleforge.measurement import Schedule
-from jouleforge.reports.parts import carbon, latency, wording
+from jouleforge.reports.parts import carbon, conditions, latency, wording
 
 DEFINITIONS = (
     (
@@ -43,6 +43,18 @@ DEFINITIONS = (
         "devices of one meter and one scope are added, and meters of two classes never. The "
         "intervals are as those of examples/s, the noise between repeats; a counter's own constant "
         "error is not in it and cancels in ratios.",
+    ),
+    (
+        "dynamic",
+        "J/example less what the devices draw with the engine loaded and nothing running, read "
+        "before and after the load by the same meter; not given where the two differ by over 5 %. "
+        "The total is the headline: idle power is paid for too.",
+    ),
+    (
+        "dithered",
+        "Batches that would keep pace with a sensor that looks part of the time are interrupted "
+        "once a second. The pauses' energy at idle power is taken out of J/example; half of "
+        "that is its uncertainty.",
     ),
     (
         "J/correct",
@@ -125,10 +137,14 @@ def method(comparison: Comparison) -> list[tuple[str, str]]:
         ("Checkpoint", _checkpoints(rows)),
         ("Windows", _windows(rows)),
         ("Order", _order(comparison)),
+        *conditions.repetition(comparison),
+        *conditions.warmup(rows),
         ("Threads", _values(row.first.threads for row in rows)),
         ("Runtimes", wording.enumeration(sorted({row.first.engine.runtime for row in rows}))),
         ("Tokenising", _tokenising(rows)),
+        *conditions.memory(rows),
         ("Energy", _energy(comparison)),
+        *conditions.idle(rows),
         *([] if carbon.columns(comparison) else carbon.terms(comparison)),
         ("Measured", _dates(rows)),
     ]
@@ -235,12 +251,23 @@ def _missing_energy(comparison: Comparison) -> Iterator[str]:
             reasons.setdefault(row.energy_reason, []).append(row)
     for reason, rows in reasons.items():
         yield f"No joules ({reason.rstrip('.')}): {_which(rows, comparison)}."
+    yield from _missing_dynamic(comparison)
     unpaired = [row for row in comparison.rows if row.energy and row.energy_ratio is None]
     if unpaired:
         yield (
             "No energy ratio, for the baseline was not measured by the same meter in the same "
             f"blocks: {_which(unpaired, comparison)}."
         )
+
+
+def _missing_dynamic(comparison: Comparison) -> Iterator[str]:
+    reasons: dict[str, list[Row]] = {}
+    for row in comparison.rows:
+        rest = row.energy.rest if row.energy else None
+        if rest is not None and rest.reason:
+            reasons.setdefault(rest.reason, []).append(row)
+    for reason, rows in reasons.items():
+        yield f"No dynamic joules ({reason.rstrip('.')}): {_which(rows, comparison)}."
 
 
 def _missing(comparison: Comparison) -> Iterator[str]:

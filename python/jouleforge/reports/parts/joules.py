@@ -1,6 +1,6 @@
 """Joules: what an example, a right answer and a token cost, row by row."""
 
-from jouleforge.comparison import Comparison, Row
+from jouleforge.comparison import Comparison, Row, counted_reasons
 from jouleforge.reports.parts import wording
 
 _MILLI = 1e3
@@ -19,7 +19,41 @@ def details(row: Row) -> list[str]:
         f"{wording.estimate(row.energy.per_example_j, 'J/example')} "
         f"({row.energy.meter.energy_class})"
     ]
-    return [*found, *correct(row), *tokens(row)]
+    return [
+        *found,
+        *rejected(row),
+        *dynamic(row),
+        *paused(row),
+        *correct(row),
+        *tokens(row),
+    ]
+
+
+def rejected(row: Row) -> list[str]:
+    """Return how many windows gave no joules, and why; nothing if all did."""
+    reasons = row.energy.rejected if row.energy else ()
+    if not reasons:
+        return []
+    return [f"{len(reasons)} of {row.repeats} windows rejected ({counted_reasons(reasons)})"]
+
+
+def dynamic(row: Row) -> list[str]:
+    """Return the joules above those of rest, or the code of why there are none."""
+    rest = row.energy.rest if row.energy else None
+    if rest is None:
+        return []
+    if rest.dynamic_per_example_j is None:
+        return [f"no dynamic joules ({counted_reasons([rest.reason]).rpartition(' ')[0]})"]
+    return [wording.estimate(rest.dynamic_per_example_j, "J/example dynamic")]
+
+
+def paused(row: Row) -> list[str]:
+    """Return what was taken out for pauses that a part-time sensor needed."""
+    rest = row.energy.rest if row.energy else None
+    if rest is None or not rest.pause_share:
+        return []
+    share = 100 * rest.pause_share
+    return [f"dithered: {share:.2g} % taken out for pauses, \N{PLUS-MINUS SIGN} {share / 2:.2g} %"]
 
 
 def correct(row: Row) -> list[str]:
