@@ -88,7 +88,7 @@ def test_arrivals_can_be_made_again_and_differ_by_default(
     engine = make_engine("bert", target="ort")
 
     def arrivals(seed: int | None) -> tuple[int, bytes]:
-        row = measured(engine, task, scenario="server", rate_per_s=2000.0, seed=seed)
+        row = measured(engine, task, scenario="server", rate_per_s=500.0, seed=seed)
         assert row.timing.arrivals is not None
         return row.timing.arrivals.seed, row.timing.arrivals.intended_ns.unpack().tobytes()
 
@@ -121,11 +121,14 @@ def test_more_than_the_engine_answers_is_said_and_not_hidden(
     make_engine: MakeEngine, task: str
 ) -> None:
     engine = make_engine("bert", target="ort")
-    row = measured(engine, task, scenario="server", rate_per_s=1e5)
+    alone = measured(engine, task, scenario="single-stream").examples_per_s
+    row = measured(engine, task, scenario="server", rate_per_s=3 * alone)
     assert Caveat.OVERLOADED in row.caveats
     assert any("the queue grew until the end of the window" in note for note in row.notes)
-    idle = measured(engine, task, scenario="server", rate_per_s=100.0)
+    idle = measured(engine, task, scenario="server", load=0.1)
     assert Caveat.OVERLOADED not in idle.caveats
+    with pytest.raises(InputError, match=r"more than 10 times the .* lower the rate"):
+        measured(engine, task, scenario="server", rate_per_s=1000 * alone)
 
 
 def test_arrivals_are_poisson_in_whole_passes_and_last_long_enough() -> None:

@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 _MOST_QUERIES = 2**24
 """The native loop keeps so many."""
+_MOST_LOAD = 10.0
+"""All that arrive are answered, so that an overload lasts as much longer than it was meant to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ def run(
         arrival_seed: Of the arrivals; `None` draws one, which the result names.
 
     Raises:
-        InputError: More queries would arrive than can be kept.
+        InputError: More queries would arrive than can be kept, or ten times as many as are
+            answered.
         KeyboardInterrupt: The loop was interrupted.
         RunnerError: The runtime failed.
     """
@@ -156,6 +159,11 @@ def _arrivals(
     capacity_per_s: float, batches: int, schedule: Schedule, lasts_s: float, seed: int | None
 ) -> Arrivals:
     rate_per_s = schedule.rate_per_s or capacity_per_s * (schedule.load or 1.0)
+    if rate_per_s > _MOST_LOAD * capacity_per_s:
+        raise InputError(
+            f"{rate_per_s:.4g} queries per second are more than {_MOST_LOAD:g} times the "
+            f"{capacity_per_s:.4g} that are answered one after the other; lower the rate"
+        )
     seed = secrets.randbits(32) if seed is None else seed
     passes = schedule.min_passes
     due_ns = poisson(rate_per_s, queries=batches, lasts_s=lasts_s, min_passes=passes, seed=seed)
