@@ -129,8 +129,9 @@ def with_idle(repeat: int, load: EnergyReading, after_w: float = 10.0) -> Measur
 
 def test_reports_show_dynamic_joules_beside_the_total() -> None:
     found = compare([with_idle(0, LOAD), with_idle(1, LOAD)])
-    assert "0.100 J/example dynamic" in markdown.render(found)
-    assert "(idle 10.0 W before, 10.0 W after)" in html.render(found)
+    for text in (markdown.render(found), html.render(found)):
+        assert "0.100 J/example dynamic" in text
+        assert "10.0 W / 10.0 W" in text
     head, line = (text.split(",") for text in csv.render(found).splitlines())
     fields = dict(zip(head, line, strict=False))
     assert float(fields["energy_per_example_j"]) == pytest.approx(0.125)
@@ -138,6 +139,16 @@ def test_reports_show_dynamic_joules_beside_the_total() -> None:
 
 
 def test_reports_say_why_there_are_no_dynamic_joules() -> None:
-    text = markdown.render(compare([with_idle(0, LOAD), with_idle(1, LOAD, after_w=11.0)]))
-    assert "0.125 J/example" in text
-    assert re.search(r"no dynamic joules \(E.?_IDLE.?_UNSTABLE: context idle", text)
+    found = compare([with_idle(0, LOAD), with_idle(1, LOAD, after_w=11.0)])
+    for text in (markdown.render(found).replace("\\", ""), html.render(found)):
+        assert "0.125" in text
+        assert "no dynamic joules (E_IDLE_UNSTABLE)" in text
+        assert "context idle before/after 10/11 W" in text
+
+
+def test_time_without_work_is_the_scenarios_own_where_queries_arrive() -> None:
+    waited = LOAD.model_copy(update={"paused_s": 0.5})
+    found = idle.subtract(waited, [at(10)], [at(10)], dithered=False)
+    assert found.idle is not None
+    assert found.idle.pause_joules == 0
+    assert found.work_joules == 100

@@ -1,6 +1,7 @@
 """Measuring a tiny engine for real: answers, counts and caveats come from the timed run."""
 
 import ctypes
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_every_runtime_gives_the_same_answers(make_engine: MakeEngine, task: str
 def test_row_survives_its_own_json(make_engine: MakeEngine, task: str) -> None:
     row = run(make_engine("bert", target="ort"), task)
     assert Measurement.model_validate_json(row.model_dump_json()) == row
+
+
+def test_row_of_old_says_nothing_of_what_was_not_measured_then(
+    make_engine: MakeEngine, task: str
+) -> None:
+    old = json.loads(run(make_engine("bert", target="ort"), task).model_dump_json())
+    del old["thermal"], old["schedule"]["idle_s"], old["schedule"]["longest_warmup_s"]
+    old["schedule"].pop("quick")
+    old["memory"] = {"peak_rss_bytes": 1, "reason": None}
+    for name in ("warmup_s", "warmup_runs", "steady"):
+        del old["timing"][name]
+    row = Measurement.model_validate_json(json.dumps(old))
+    assert (row.schedule.idle_s, row.schedule.longest_warmup_s) == (0, 0)
+    assert row.timing.steady is row.thermal is row.memory.working_rss_bytes is None
 
 
 def test_times_are_those_of_whole_passes(make_engine: MakeEngine, task: str) -> None:

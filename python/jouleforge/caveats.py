@@ -15,6 +15,7 @@ class Caveat(StrEnum):
     ENERGY_ESTIMATED = "energy-estimated"
     ENERGY_INTEGRATED = "energy-integrated"
     METER_UNCHECKED = "meter-unchecked"
+    DITHERED = "dithered"
     SENSOR_GAIN = "sensor-gain"
     POWER_CAPPED = "power-capped"
     METER_ELSEWHERE = "meter-elsewhere"
@@ -56,6 +57,9 @@ _TEXTS = {
     "that looks a part of the time may be wrong by tens of percent for loads that beat with it.",
     Caveat.METER_UNCHECKED: "The GPU's meter was not examined on this board with this driver "
     "(`jouleforge doctor --meter`): whether its sensor looks all of the time is not known.",
+    Caveat.DITHERED: "Batches kept pace with a sensor that looks part of the time, and were "
+    "interrupted once a second. The energy of the pauses is taken out where idle power was read; "
+    "it is uncertain by half.",
     Caveat.SENSOR_GAIN: "The GPU's sensor was not compared with a meter at the wall: boards are "
     "published to be wrong by -8 to +13 %, which ratios on one board do not feel.",
     Caveat.POWER_CAPPED: "The GPU was held down by its power cap: its joules are as much the cap's "

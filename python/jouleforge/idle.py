@@ -49,6 +49,7 @@ def subtract(
     known = [watts for watts in (before_w, after_w) if watts is not None]
     idle_w = sum(known) / len(known) if known else 0.0
     dynamic_j = reading.joules - idle_w * reading.window_s
+    pause_j = idle_w * reading.paused_s if dithered else 0.0
     reason = missing_before or missing_after or _unsteady(known, reading.joules / reading.window_s)
     return reading.model_copy(
         update={
@@ -57,7 +58,8 @@ def subtract(
                 after_w=after_w,
                 dynamic_joules=None if reason else dynamic_j,
                 reason=reason or None,
-                pause_joules=idle_w * reading.paused_s if dithered else 0.0,
+                pause_joules=pause_j,
+                pause_uncertainty_joules=pause_j / 2,
             )
         }
     )

@@ -24,10 +24,8 @@ class IdlePower(Stored):
     """What the device used, at its idle power, in the pauses for the sake of a part-time sensor. It
     is part of the window's joules and not of the work's."""
 
-    @property
-    def pause_uncertainty_joules(self) -> float:
-        """Half of the correction: right after a load, power is above that of rest."""
-        return self.pause_joules / 2
+    pause_uncertainty_joules: Joules = 0.0
+    """Half of that: right after a load, power is above that of rest."""
 
     @model_validator(mode="after")
     def _joules_or_a_reason(self) -> Self:

@@ -21,6 +21,7 @@ from jouleforge.stored import Stored
 SCHEMA_VERSION: Literal[1] = 1
 
 _MOST_APART_C = 2
+_CLOSED_LOOPS = frozenset({"offline", "single-stream", "multi-stream"})
 
 
 class EngineRef(Stored):
@@ -97,6 +98,11 @@ class Schedule(Stored):
     idle_s: Annotated[float, Field(ge=0)] = 10.0
     """How long the idle power is read before and after the load, where there is a meter; 0 leaves
     it out, and with it the dynamic joules."""
+
+    @property
+    def is_closed_loop(self) -> bool:
+        """Whether a batch follows the last at once, so that pauses are for a sensor's sake only."""
+        return self.scenario in _CLOSED_LOOPS
 
 
 class Timing(Stored):
@@ -253,6 +259,16 @@ class Measurement(Stored):
     block: Block | None = None
     thermal: ThermalGate | None = None
     """`None` on a processor, and for the first window of a block, which sets the temperature."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_old(cls, row: object) -> object:
+        """Say of rows from before there was more that they had a fixed warm-up and no rest."""
+        if isinstance(row, dict) and isinstance(row.get("timing"), dict):
+            schedule = row.get("schedule")
+            if "warmup_runs" not in row["timing"] and isinstance(schedule, dict):
+                return {**row, "schedule": {"longest_warmup_s": 0.0, "idle_s": 0.0} | schedule}
+        return row
 
     @property
     def examples_run(self) -> int:

@@ -289,6 +289,7 @@ def _caveats(
         Caveat.ENERGY_ESTIMATED: "estimated" in classes,
         Caveat.ENERGY_INTEGRATED: "integrated" in classes,
         Caveat.METER_UNCHECKED: any(one.detail and not one.detail.checked_at for one in counted),
+        Caveat.DITHERED: schedule.is_closed_loop and any(one.paused_s for one in counted),
         Caveat.SENSOR_GAIN: any(one.detail for one in counted),
         Caveat.POWER_CAPPED: any(one.detail and one.detail.power_capped for one in readings),
         Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"

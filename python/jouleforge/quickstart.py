@@ -25,7 +25,7 @@ _STATIC_LENGTHS = (32, 64, 128, 256, 512)
 # Of a data set of any size, this many examples give every engine some passes within minutes.
 _OWN_EXAMPLES = 256
 _REPEATS = 3
-_SCHEDULE = Schedule(warmup_s=0.5, longest_warmup_s=5.0, duration_s=3.0, idle_s=2.0)
+_SCHEDULE = Schedule(warmup_s=0.5, longest_warmup_s=5.0, duration_s=3.0, idle_s=3.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,6 +353,6 @@ def _claim(folder: Path, study: Study, subject: _Subject) -> None:
         write_atomic(file, text)
     elif file.read_text(encoding="utf-8") != text:
         raise InputError(
-            f"{folder} holds the results of another study, or of this one before it, its "
-            "checkpoint or its task was changed; choose another folder (-o)"
+            f"{folder} holds the results of another study, of this one before it, its checkpoint "
+            "or its task was changed, or of an older jouleforge; choose another folder (-o)"
         )

@@ -13,7 +13,7 @@ from jouleforge.stored import Stored
 
 _QUICK_REPEATS = 5
 _QUICK_WINDOW_S = 3.0
-_QUICK_IDLE_S = 2.0
+_QUICK_IDLE_S = 3.0
 
 BatchSize = Annotated[int, Field(ge=1)] | Literal["study"]
 

@@ -50,8 +50,8 @@ class Surroundings:
     def completed(self, readings: Sequence[EnergyReading]) -> list[EnergyReading]:
         """Return the loop's readings with the idle power before it, and after it, that is now."""
         after = idle.windows(self._source, self._schedule.idle_s)
-        # In other loops than this one the time without work is the scenario's own, and is paid for.
-        dithered = self._schedule.scenario == "offline"
+        # In other loops the time without work is the scenario's own, and is paid for.
+        dithered = self._schedule.is_closed_loop
         return [idle.subtract(one, self._before, after, dithered=dithered) for one in readings]
 
     def gate(self, readings: Sequence[EnergyReading]) -> ThermalGate | None:

@@ -25,6 +25,9 @@ def measure(
         float, typer.Option(help="Seconds to time at least; only whole passes are timed.")
     ] = 10.0,
     warmup: Annotated[float, typer.Option(help="Seconds to warm up at least.")] = 1.0,
+    longest_warmup: Annotated[
+        float, typer.Option(help="Seconds to warm up at most, until batch times show no trend.")
+    ] = 20.0,
     passes: Annotated[int, typer.Option(min=1, help="Passes over the data at least.")] = 1,
     idle: Annotated[
         float, typer.Option(help="Seconds of idle power before and after, where there is a meter.")
@@ -50,7 +53,8 @@ def measure(
         order_seed=seed, limit=limit,
     )  # fmt: skip
     schedule = checked(
-        Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes, idle_s=idle
+        Schedule, warmup_s=warmup, duration_s=duration, min_passes=passes, idle_s=idle,
+        longest_warmup_s=longest_warmup,
     )  # fmt: skip
     with logged_lines():
         found = measure_engine(

@@ -7,10 +7,7 @@ from jouleforge.comparison import Comparison, Meter, Row
 from jouleforge.environment import Environment
 from jouleforge.measurement import Schedule
 from jouleforge.quantiles import fewest_for_quantile
-from jouleforge.reports.parts import carbon, wording
-from jouleforge.stats import NARROW
-
-_MIB = 2**20
+from jouleforge.reports.parts import carbon, conditions, wording
 
 DEFINITIONS = (
     (
@@ -130,13 +127,14 @@ def method(comparison: Comparison) -> list[tuple[str, str]]:
         ("Checkpoint", _checkpoints(rows)),
         ("Windows", _windows(rows)),
         ("Order", _order(comparison)),
-        *_repetition(comparison),
-        *_warmup(rows),
+        *conditions.repetition(comparison),
+        *conditions.warmup(rows),
         ("Threads", _values(row.first.threads for row in rows)),
         ("Runtimes", wording.enumeration(sorted({row.first.engine.runtime for row in rows}))),
         ("Tokenising", _tokenising(rows)),
-        *_memory(rows),
+        *conditions.memory(rows),
         ("Energy", _energy(comparison)),
+        *conditions.idle(rows),
         *([] if carbon.columns(comparison) else carbon.terms(comparison)),
         ("Measured", _dates(rows)),
     ]
@@ -171,64 +169,6 @@ def _order(comparison: Comparison) -> str:
         again = f", and {comparison.resolution.label} twice (A/A)" if comparison.resolution else ""
         return f"{repeats} interleaved blocks; every block measures each row once{again}"
     return f"{repeats} measurements of each row, not interleaved"
-
-
-def _repetition(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return how many blocks were planned, whether more were added, and how narrow that made it."""
-    planned, most = comparison.planned, comparison.most
-    if planned is None:
-        return []
-    blocks = max(row.repeats for row in comparison.rows)
-    if most is None:
-        added = "none were to be added"
-    elif blocks > planned:
-        added = f"{blocks - planned} added, of at most {most} in all"
-    else:
-        added = f"none added, of at most {most} in all"
-    widths = sorted(row.half_width for row in comparison.rows if row.half_width is not None)
-    reached = f"; 95 % half-width {_percentages(widths)}" if widths else ""
-    aim = f" (aim: {100 * NARROW:g} %, of J/example or else examples/s)" if widths else ""
-    return [("Repetition", f"n = {blocks}: {planned} blocks planned, {added}{reached}{aim}")]
-
-
-def _warmup(rows: Iterable[Row]) -> list[tuple[str, str]]:
-    """Return how long was warmed up, and how many windows began in a steady state."""
-    known = [(row, row.warmup_s) for row in rows if row.warmup_s is not None]
-    if not known:
-        return []
-    steady = sum(row.steady_repeats for row, _ in known)
-    windows = sum(row.repeats for row, _ in known)
-    longest = wording.number(max(seconds for _, seconds in known))
-    return [
-        (
-            "Warm-up",
-            f"up to {longest} s; {steady} of {windows} windows began in a steady state: the times "
-            "of the same batches differed by at most 2 % between the two latest stretches",
-        )
-    ]
-
-
-def _memory(rows: Iterable[Row]) -> list[tuple[str, str]]:
-    """Return what each row's process holds when loaded, and what work adds to that."""
-    found = []
-    for row in rows:
-        memory = row.memory
-        parts = [
-            f"{level / _MIB:,.0f} MiB {where}, {added / _MIB:,.0f} more at work"
-            for where, level, added in (
-                ("resident", memory.loaded_rss, memory.working_rss),
-                ("on the GPU", memory.loaded_gpu, memory.working_gpu),
-            )
-            if level is not None and added is not None
-        ]
-        if parts or memory.reasons:
-            found.append(f"{row.label}: {'; '.join([*parts, *memory.reasons])}")
-    return [("Memory", "; ".join(found))] if found else []
-
-
-def _percentages(shares: list[float]) -> str:
-    found = list(dict.fromkeys(wording.number(100 * share) for share in (shares[0], shares[-1])))
-    return f"{' to '.join(found)} %"
 
 
 def _tokenising(rows: Iterable[Row]) -> str:
@@ -294,12 +234,23 @@ def _missing_energy(comparison: Comparison) -> Iterator[str]:
             reasons.setdefault(row.energy_reason, []).append(row)
     for reason, rows in reasons.items():
         yield f"No joules ({reason.rstrip('.')}): {_which(rows, comparison)}."
+    yield from _missing_dynamic(comparison)
     unpaired = [row for row in comparison.rows if row.energy and row.energy_ratio is None]
     if unpaired:
         yield (
             "No energy ratio, for the baseline was not measured by the same meter in the same "
             f"blocks: {_which(unpaired, comparison)}."
         )
+
+
+def _missing_dynamic(comparison: Comparison) -> Iterator[str]:
+    reasons: dict[str, list[Row]] = {}
+    for row in comparison.rows:
+        rest = row.energy.rest if row.energy else None
+        if rest is not None and rest.reason:
+            reasons.setdefault(rest.reason, []).append(row)
+    for reason, rows in reasons.items():
+        yield f"No dynamic joules ({reason.rstrip('.')}): {_which(rows, comparison)}."
 
 
 def _missing(comparison: Comparison) -> Iterator[str]:

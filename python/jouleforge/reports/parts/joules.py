@@ -38,15 +38,13 @@ def rejected(row: Row) -> list[str]:
 
 
 def dynamic(row: Row) -> list[str]:
-    """Return the joules above those of rest, with the idle power; or why there are none."""
+    """Return the joules above those of rest, or the code of why there are none."""
     rest = row.energy.rest if row.energy else None
     if rest is None:
         return []
     if rest.dynamic_per_example_j is None:
-        return [f"no dynamic joules ({rest.reason.rstrip('.')})"]
-    watts = [wording.number(one) for one in (rest.before_w, rest.after_w) if one is not None]
-    idle = f" (idle {' W before, '.join(watts)} W after)" if len(watts) == 2 else ""
-    return [f"{wording.estimate(rest.dynamic_per_example_j, 'J/example dynamic')}{idle}"]
+        return [f"no dynamic joules ({counted_reasons([rest.reason]).rpartition(' ')[0]})"]
+    return [wording.estimate(rest.dynamic_per_example_j, "J/example dynamic")]
 
 
 def paused(row: Row) -> list[str]:
