@@ -29,8 +29,9 @@ from tokenizers import Tokenizer
 from jouleforge import convert, environment, garbage, runners, scenarios
 from jouleforge._core import CallableRunner, Runner, run_closed_loop, serve_queries
 from jouleforge.engine import TOKENIZER, Engine
-from jouleforge.measurement import Schedule, WorkloadSpec
+from jouleforge.measurement import WorkloadSpec
 from jouleforge.recipe import Recipe
+from jouleforge.schedule import Schedule
 from jouleforge.workload import Workload, build_workload
 
 RESULTS = Path(__file__).parent / "results" / "loadgen.json"

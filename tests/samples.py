@@ -15,13 +15,13 @@ from jouleforge.measurement import (
     Measurement,
     Memory,
     Quality,
-    Schedule,
     Timing,
     WorkloadFacts,
     WorkloadSpec,
 )
 from jouleforge.packed import PackedArray
 from jouleforge.recipe import Recipe
+from jouleforge.schedule import Schedule
 
 EXAMPLES = 200
 

@@ -123,7 +123,7 @@ def test_quickstart_on_ones_own_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     from jouleforge import quickstart
-    from jouleforge.measurement import Schedule
+    from jouleforge.schedule import Schedule
 
     monkeypatch.setattr(quickstart, "_SCHEDULE", Schedule(warmup_s=0, duration_s=0.01))
     monkeypatch.setattr(quickstart, "_REPEATS", 1)

@@ -13,9 +13,10 @@ from jouleforge import energy, idle
 from jouleforge.comparison import compare
 from jouleforge.energy import EnergyReading, none
 from jouleforge.engine import Engine
-from jouleforge.measurement import Measurement, Schedule, WorkloadSpec
+from jouleforge.measurement import Measurement, WorkloadSpec
 from jouleforge.protocol import measure
 from jouleforge.reports import csv, html, markdown
+from jouleforge.schedule import Schedule
 
 LOAD = reading(100.0, window_s=2.0)
 """50 W."""

@@ -15,9 +15,10 @@ from jouleforge.caveats import Caveat
 from jouleforge.energy import nvml
 from jouleforge.engine import Engine
 from jouleforge.errors import GateError, InputError
-from jouleforge.measurement import Measurement, Schedule, WorkloadSpec
+from jouleforge.measurement import Measurement, WorkloadSpec
 from jouleforge.protocol import measure
 from jouleforge.runners import Arrays
+from jouleforge.schedule import Schedule
 
 MakeEngine = Callable[..., Engine]
 QUICK = Schedule(warmup_s=0, duration_s=0.01, idle_s=0)

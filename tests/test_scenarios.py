@@ -20,9 +20,10 @@ from jouleforge._core import CallableRunner, NullRunner, serve_queries
 from jouleforge.caveats import Caveat
 from jouleforge.engine import Engine
 from jouleforge.errors import InputError
-from jouleforge.measurement import Measurement, Schedule, WorkloadSpec
+from jouleforge.measurement import Measurement, WorkloadSpec
 from jouleforge.protocol import measure
 from jouleforge.scenarios import poisson, run
+from jouleforge.schedule import Schedule
 from jouleforge.studies import run_study
 from jouleforge.study_file import Study
 

@@ -16,8 +16,9 @@ from tasks import write_task
 from jouleforge import studies
 from jouleforge.caveats import Caveat
 from jouleforge.comparison import compare
-from jouleforge.measurement import Block, Measurement, Schedule, read_measurements
+from jouleforge.measurement import Block, Measurement, read_measurements
 from jouleforge.reports import csv, html, markdown
+from jouleforge.schedule import Schedule
 from jouleforge.stopping import is_precise
 from jouleforge.studies import run_study
 from jouleforge.study_file import Cell, Study

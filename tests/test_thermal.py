@@ -15,8 +15,9 @@ from jouleforge._core import CallableRunner
 from jouleforge.energy import nvml
 from jouleforge.engine import Engine
 from jouleforge.jobs import ConvertJob, MeasureJob
-from jouleforge.measurement import Measurement, Schedule, ThermalGate, WorkloadSpec
+from jouleforge.measurement import Measurement, ThermalGate, WorkloadSpec
 from jouleforge.protocol import measure
+from jouleforge.schedule import Schedule
 from jouleforge.studies import _Run, run_study
 
 

@@ -17,8 +17,9 @@ from pydantic import Field, TypeAdapter
 from jouleforge import extras
 from jouleforge.errors import JouleforgeError
 from jouleforge.files import write_atomic
-from jouleforge.measurement import Block, Schedule, WorkloadSpec
+from jouleforge.measurement import Block, WorkloadSpec
 from jouleforge.recipe import Recipe
+from jouleforge.schedule import Schedule
 from jouleforge.stored import Stored
 
 _PR_SET_PDEATHSIG = 1

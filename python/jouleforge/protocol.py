@@ -33,13 +33,13 @@ from jouleforge.measurement import (
     Measurement,
     Memory,
     Quality,
-    Schedule,
     ThermalGate,
     WorkloadSpec,
 )
 from jouleforge.packed import PackedArray
 from jouleforge.runners import Session
 from jouleforge.scenarios import Timed
+from jouleforge.schedule import Schedule
 from jouleforge.surroundings import Surroundings
 from jouleforge.workload import Workload, build_workload
 

@@ -13,8 +13,8 @@ from jouleforge import environment, synthetic
 from jouleforge.checkpoint import Checkpoint
 from jouleforge.comparison import compare
 from jouleforge.errors import InputError
-from jouleforge.measurement import Schedule
 from jouleforge.reports import write_report
+from jouleforge.schedule import Schedule
 from jouleforge.studies import Progress, StudyResult, run_study
 from jouleforge.study_file import Cell, Study
 from jouleforge.task import Task

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from jouleforge._core import Runner, Trace, run_closed_loop, serve_queries
 from jouleforge.errors import InputError
-from jouleforge.measurement import Arrivals, Schedule, Timing, WorkloadSpec
+from jouleforge.measurement import Timing, WorkloadSpec
 from jouleforge.packed import PackedArray
+from jouleforge.schedule import Arrivals, Schedule
 
 _log = logging.getLogger(__name__)
 

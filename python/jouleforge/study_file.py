@@ -7,8 +7,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from jouleforge.data import read_toml
 from jouleforge.errors import InputError
-from jouleforge.measurement import Schedule, WorkloadSpec
+from jouleforge.measurement import WorkloadSpec
 from jouleforge.recipe import Recipe
+from jouleforge.schedule import Schedule
 from jouleforge.stored import Stored
 
 _QUICK_REPEATS = 5

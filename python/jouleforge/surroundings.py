@@ -6,8 +6,9 @@ from jouleforge import idle, thermal
 from jouleforge._core import Runner
 from jouleforge.energy import Device, EnergyReading, EnergySource
 from jouleforge.gpu_source import GpuSource
-from jouleforge.measurement import Memory, Schedule, ThermalGate, begin_c
+from jouleforge.measurement import Memory, ThermalGate, begin_c
 from jouleforge.memory import MemoryWatch
+from jouleforge.schedule import Schedule
 
 
 class Surroundings:

@@ -7,7 +7,8 @@ from samples import EAGER, ORT, measurement, repeats
 
 from jouleforge.comparison import compare
 from jouleforge.errors import InputError
-from jouleforge.measurement import Measurement, Schedule
+from jouleforge.measurement import Measurement
+from jouleforge.schedule import Schedule
 
 
 def two(**changes: object) -> list[Measurement]:

@@ -11,10 +11,11 @@ from samples import EAGER, ORT, measurement
 
 from jouleforge.comparison import Comparison, compare
 from jouleforge.comparison.latencies import services_ns
-from jouleforge.measurement import Arrivals, Measurement, Schedule
+from jouleforge.measurement import Measurement
 from jouleforge.packed import PackedArray
 from jouleforge.reports import csv as csv_report
 from jouleforge.reports import html, markdown
+from jouleforge.schedule import Arrivals, Schedule
 from jouleforge.terminal import print_comparison
 
 QUERIES = 200

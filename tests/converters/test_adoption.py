@@ -16,8 +16,9 @@ from jouleforge.cli import app
 from jouleforge.converters.adoption import adopt
 from jouleforge.engine import Engine
 from jouleforge.errors import GateError, InputError
-from jouleforge.measurement import Schedule, WorkloadSpec
+from jouleforge.measurement import WorkloadSpec
 from jouleforge.protocol import measure
+from jouleforge.schedule import Schedule
 
 MakeCheckpoint = Callable[..., Path]
 MakeEngine = Callable[..., Engine]

@@ -26,9 +26,10 @@ from jouleforge.converters.precision.qdq import Range
 from jouleforge.converters.targets import ort
 from jouleforge.engine import Engine
 from jouleforge.errors import GateError, InputError, MissingError
-from jouleforge.measurement import Schedule, WorkloadSpec
+from jouleforge.measurement import WorkloadSpec
 from jouleforge.modeling import load_model
 from jouleforge.protocol import measure
+from jouleforge.schedule import Schedule
 
 MakeCheckpoint = Callable[..., Path]
 MakeEngine = Callable[..., Engine]

@@ -16,13 +16,14 @@ from jouleforge.cuda import Device
 from jouleforge.energy import none
 from jouleforge.engine import Engine
 from jouleforge.errors import InputError, MissingError
-from jouleforge.measurement import Schedule, WorkloadSpec
+from jouleforge.measurement import WorkloadSpec
 from jouleforge.nvinfer import record as records
 from jouleforge.nvinfer.execution import OpenPlan
 from jouleforge.nvinfer.record import BuildRecord
 from jouleforge.protocol import measure
 from jouleforge.recipe import Recipe
 from jouleforge.runners import trt
+from jouleforge.schedule import Schedule
 
 MakeEngine = Callable[..., Engine]
 Arrays = dict[str, NDArray[np.int64]]

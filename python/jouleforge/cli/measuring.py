@@ -68,9 +68,10 @@ def measure(
 ) -> None:
     """Measure time, energy and accuracy of an engine on a task's texts, in one run."""
     from jouleforge.files import append_line
-    from jouleforge.measurement import Schedule, WorkloadSpec
+    from jouleforge.measurement import WorkloadSpec
     from jouleforge.progress import logged_lines
     from jouleforge.protocol import measure as measure_engine
+    from jouleforge.schedule import Schedule
 
     if not out.parent.is_dir():
         raise InputError(f"the folder of {out} does not exist; create it first")

@@ -5,8 +5,8 @@ from pathlib import PurePath
 
 from jouleforge.comparison import Comparison, Meter, Row
 from jouleforge.environment import Environment
-from jouleforge.measurement import Schedule
 from jouleforge.reports.parts import carbon, conditions, latency, wording
+from jouleforge.schedule import Schedule
 
 DEFINITIONS = (
     (
