@@ -68,7 +68,9 @@ def test_page_has_every_row(count: int) -> None:
     found = compare(many(count))
     page = Page(html.render(found))
     assert len(page.rows) == 2 * (count + 1)  # the rows, and their latencies
-    for number, (row, text) in enumerate(zip(found.rows, page.rows[1:], strict=True), start=1):
+    for number, (row, text) in enumerate(
+        zip(found.rows, page.rows[1 : count + 1], strict=True), start=1
+    ):
         assert text.split()[0] == str(number)
         assert row.name in text
         assert row.first.workload.padding in text
