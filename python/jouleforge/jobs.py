@@ -18,6 +18,7 @@ from jouleforge import extras
 from jouleforge.errors import JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.measurement import Block, Schedule, WorkloadSpec
+from jouleforge.meter_calibration import Calibration
 from jouleforge.recipe import Recipe
 from jouleforge.stored import Stored
 
@@ -58,6 +59,7 @@ class MeasureJob(Stored):
     threads: int
     schedule: Schedule
     energy: str
+    calibration: Calibration | None = None
     block: Block
     row: Path
 
@@ -71,6 +73,7 @@ class MeasureJob(Stored):
             threads=self.threads,
             schedule=self.schedule,
             energy_source=self.energy,
+            calibration=self.calibration,
         )
         row = found.model_copy(update={"block": self.block})
         write_atomic(self.row, row.model_dump_json() + "\n")

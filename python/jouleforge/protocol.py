@@ -30,6 +30,7 @@ from jouleforge.measurement import (
     Timing,
     WorkloadSpec,
 )
+from jouleforge.meter_calibration import Calibration
 from jouleforge.packed import PackedArray
 from jouleforge.runners import Session
 from jouleforge.workload import Workload, build_workload
@@ -57,6 +58,7 @@ def measure(
     threads: int,
     schedule: Schedule | None = None,
     energy_source: str = "auto",
+    calibration: Calibration | None = None,
 ) -> Measurement:
     """Run an engine over a task's texts in this process, and return all that it showed.
 
@@ -69,6 +71,7 @@ def measure(
         threads: Threads the runtime may use.
         schedule: How long to run; `None` is the default schedule.
         energy_source: A name from `jouleforge.energy`, or `auto`.
+        calibration: What a meter at the wall says of the counter, to correct its joules by.
 
     Raises:
         InputError: The engine, the task or a value cannot be used.
@@ -85,7 +88,9 @@ def measure(
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     built = _build_workload(engine, workload)
     labels = _match(engine, built)
-    source = energy.open_source(energy_source, device=engine.manifest.recipe.device)
+    source = energy.open_source(
+        energy_source, device=engine.manifest.recipe.device, calibration=calibration
+    )
     started = time.monotonic()
     session = runners.load(engine, threads=threads)
     load_s = time.monotonic() - started
@@ -253,7 +258,7 @@ def _caveats(
         Caveat.ENERGY_ESTIMATED: "estimated" in classes,
         Caveat.ENERGY_INTEGRATED: "integrated" in classes,
         Caveat.METER_UNCHECKED: any(one.detail and not one.detail.checked_at for one in counted),
-        Caveat.SENSOR_GAIN: any(one.detail for one in counted),
+        Caveat.SENSOR_GAIN: any(one.detail and not one.calibration for one in counted),
         Caveat.POWER_CAPPED: any(one.detail and one.detail.power_capped for one in readings),
         Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"
         and any(one.scope == "gpu_board" and one.joules for one in readings),

@@ -23,6 +23,7 @@ from jouleforge.errors import InputError, JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.jobs import ConvertJob, MeasureJob
 from jouleforge.measurement import Block, Measurement, read_measurements
+from jouleforge.meter_calibration import Calibration
 from jouleforge.recipe import Recipe
 from jouleforge.study_file import Cell, EngineCell, Study
 from jouleforge.task import Task
@@ -69,20 +70,33 @@ class _Subject:
     task: str
     engines: dict[str, str] = field(default_factory=dict)
     """Path of each engine that was made before -> its name and digest."""
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, study: Study) -> "_Subject":
         """Read what a study names.
 
         Raises:
-            InputError: The checkpoint, the task or an engine cannot be used.
+            InputError: The checkpoint, the task, the calibration or an engine cannot be used.
         """
         checkpoint = Checkpoint.load(study.checkpoint).digest
         paths = {cell.engine for cell in study.cells if isinstance(cell, EngineCell)}
         engines = {path: _engine_identity(path, checkpoint) for path in sorted(paths)}
         if len(set(engines.values())) < len(engines):
             raise InputError(f"two of {', '.join(engines)} are the same engine; name it once")
-        return cls(checkpoint=checkpoint, task=Task.load(study.task).digest, engines=engines)
+        return cls(
+            checkpoint=checkpoint,
+            task=Task.load(study.task).digest,
+            engines=engines,
+            calibration=Calibration.load(study.calibration) if study.calibration else None,
+        )
+
+    @property
+    def meters(self) -> dict[str, object]:
+        """Return what is done to the meters' joules; empty if nothing is."""
+        if self.calibration is None:
+            return {}
+        return {"calibration": self.calibration.model_dump(mode="json")}
 
     def content(self, cell: Cell | EngineCell) -> dict[str, object]:
         """Return what decides a cell's engine."""
@@ -213,6 +227,7 @@ class _Run:
             threads=self._study.threads,
             schedule=self._study.schedule,
             energy=self._study.energy,
+            calibration=self._subject.calibration,
             block=Block(cell=step.key, repeat=step.repeat, position=step.position, twin=step.twin),
             row=self._row(step),
         )
@@ -279,6 +294,7 @@ def _key(study: Study, cell: Cell | EngineCell, subject: _Subject) -> str:
         "threads": study.threads,
         "schedule": study.schedule.model_dump(),
         "energy": study.energy,
+        **subject.meters,
     }
     return digest.of_text(json.dumps(content, sort_keys=True))
 
@@ -329,8 +345,9 @@ def _claim(folder: Path, study: Study, subject: _Subject) -> None:
         {**subject.content(cell), "workload": study.workload(cell).model_dump(exclude={"task"})}
         for cell in study.cells
     ]
-    about = study.model_dump(mode="json", exclude={"checkpoint", "task", "cells"})
+    about = study.model_dump(mode="json", exclude={"checkpoint", "task", "cells", "calibration"})
     content = {**about, "checkpoint": subject.checkpoint, "task": subject.task, "cells": cells}
+    content |= subject.meters
     text = json.dumps(content, indent=2) + "\n"
     if not file.exists():
         write_atomic(file, text)

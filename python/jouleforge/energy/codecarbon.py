@@ -10,7 +10,8 @@ from unittest import mock
 
 from jouleforge import cuda
 from jouleforge.energy import EnergyReading, Scope
-from jouleforge.errors import MissingError
+from jouleforge.errors import InputError, MissingError
+from jouleforge.meter_calibration import Calibration
 
 try:
     from codecarbon import OfflineEmissionsTracker, emissions_tracker
@@ -57,6 +58,17 @@ class Source:
         # The first task looks for the hardware. No window should wait for that.
         self._tracker.start_task()
         self._tracker.stop_task()
+
+    def calibrate(self, calibration: Calibration) -> None:  # noqa: ARG002
+        """Refuse: a model's figure does not become a measured one by a factor.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "a calibration file corrects counters, and the energy source codecarbon estimates; "
+            "measure with nvml, nvml_power or rapl, or without the file"
+        )
 
     def start(self, *, lasts_s: float = 0.0) -> None:  # noqa: ARG002
         """Open the window."""

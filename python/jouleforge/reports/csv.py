@@ -88,6 +88,7 @@ def _energy(row: Row) -> dict[str, Value]:
         "energy_source": meter.source if meter else None,
         "energy_scope": meter.scope if meter else None,
         "energy_devices": " + ".join(meter.devices) if meter else None,
+        "energy_calibration": " + ".join(meter.calibrations) if meter else None,
         "energy_reason": row.energy_reason or None,
         **_ratio("energy_ratio", row.energy_ratio),
         **_ratio("correct_energy_ratio", row.correct_energy_ratio),
