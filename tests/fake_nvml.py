@@ -4,6 +4,8 @@ import ctypes
 import shutil
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +91,20 @@ class FakeNvml:
     def reads(self, *, gpu: int = 0) -> int:
         found: int = self._library.fake_reads(gpu)
         return found
+
+
+class FakeGpu(FakeNvml):
+    """The first GPU of the fake NVML, behind a sensor with ticks of 20 ms."""
+
+    def look(self, looks_ns: int = 0, *, lag_ns: int = 0) -> None:
+        self.sensor(period_ns=20_000_000, looks_ns=looks_ns, lag_ns=lag_ns)
+        self.idle()
+
+    @contextmanager
+    def work(self, busy_s: float, idle_s: float = 0.0) -> Iterator[Callable[[], int]]:
+        """Half a minute of batches, and one unit of work a microsecond."""
+        begin_ns = time.monotonic_ns()
+        busy_ns, idle_ns = int(min(busy_s, 30) * 1e9), int(idle_s * 1e9)
+        self.batches(begin_ns, begin_ns + 30 * 10**9, busy_ns=busy_ns, idle_ns=idle_ns)
+        yield lambda: (time.monotonic_ns() - begin_ns) // 1000
+        self.idle()

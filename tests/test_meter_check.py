@@ -1,14 +1,12 @@
 """The examination of a GPU's counter, against the fake NVML, and what follows from its results."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_nvml import FakeNvml
+from fake_nvml import FakeGpu
 
 from jouleforge import meter_check
 from jouleforge._core import CounterMeter, NvmlDevice
@@ -56,23 +54,6 @@ BRIEF = Plan(
     fast_s=0.0005,
 )
 """For ticks of 20 ms."""
-
-
-class FakeGpu(FakeNvml):
-    """The first GPU of the fake NVML, behind a sensor with ticks of 20 ms."""
-
-    def look(self, looks_ns: int) -> None:
-        self.sensor(period_ns=20_000_000, looks_ns=looks_ns)
-        self.idle()
-
-    @contextmanager
-    def work(self, busy_s: float, idle_s: float = 0.0) -> Iterator[Callable[[], int]]:
-        """Half a minute of batches, and one unit of work a microsecond."""
-        begin_ns = time.monotonic_ns()
-        busy_ns, idle_ns = int(min(busy_s, 30) * 1e9), int(idle_s * 1e9)
-        self.batches(begin_ns, begin_ns + 30 * 10**9, busy_ns=busy_ns, idle_ns=idle_ns)
-        yield lambda: (time.monotonic_ns() - begin_ns) // 1000
-        self.idle()
 
 
 @pytest.fixture(autouse=True)
