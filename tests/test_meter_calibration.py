@@ -54,7 +54,7 @@ def corrected(counted_j: float, made: Correction, window_s: float = 2.0) -> Ener
     return reading(
         made.joules(counted_j, window_s),
         window_s=window_s,
-        calibration=AppliedCalibration(correction=made, counted_j=counted_j),
+        calibration=AppliedCalibration.of(made, counted_j),
     )
 
 
@@ -174,6 +174,9 @@ def test_joules_that_are_not_those_of_their_calibration_are_refused() -> None:
     assert EnergyReading.model_validate(stored) == corrected(20.0, correction())
     with pytest.raises(ValidationError, match="was the file edited"):
         EnergyReading.model_validate(stored | {"joules": 20.0})
+    stored["calibration"]["id"] = correction(gain=1.1).id
+    with pytest.raises(ValidationError, match="was the file edited"):
+        EnergyReading.model_validate(stored)
 
 
 def test_calibrated_and_uncalibrated_joules_are_never_put_together() -> None:

@@ -119,6 +119,8 @@ def _one_lag(meter: CounterMeter, load: Load, plan: Plan) -> tuple[float, int, N
     lines = [np.polyfit((part[:, 0] - began_ns) / 1e9, part[:, 1] / 1e3, 1) for part in
              (before, after)]  # fmt: skip
     (idle_w, idle_j), (busy_w, busy_j) = lines
+    if busy_w < 1.1 * idle_w:
+        raise GateError(f"the load changed the power from {idle_w:.4g} to {busy_w:.4g} W only")
     return float((idle_j - busy_j) / (busy_w - idle_w)), began_ns, edges
 
 

@@ -70,9 +70,23 @@ class Correction(Stored):
 class AppliedCalibration(Stored):
     """A correction that was made, and what the counter itself said."""
 
+    id: str
+    """The correction's own."""
     correction: Correction
     counted_j: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Joules of the counter, as it gave them."""
+
+    @classmethod
+    def of(cls, correction: Correction, counted_j: float) -> "AppliedCalibration":
+        """Return a correction as it is kept in a row."""
+        return cls(id=correction.id, correction=correction, counted_j=counted_j)
+
+    @model_validator(mode="after")
+    def _is_its_own(self) -> "AppliedCalibration":
+        if self.id != self.correction.id:
+            raise ValueError(f"the calibration is {self.correction.id}, not {self.id}; was the "
+                             "file edited?")  # fmt: skip
+        return self
 
 
 class DeviceCalibration(Correction):

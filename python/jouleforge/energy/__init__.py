@@ -103,7 +103,7 @@ class EnergyReading(Stored):
         applied, joules = None, window.joules
         if calibration is not None and window.joules is not None:
             correction = calibration.of(detail.uuid if detail else device)
-            applied = AppliedCalibration(correction=correction, counted_j=window.joules)
+            applied = AppliedCalibration.of(correction, window.joules)
             joules = correction.joules(window.joules, window.window_s)
         return cls(
             source=source,
