@@ -1,20 +1,20 @@
 """The examination of a GPU's counter, against the fake NVML, and what follows from its results."""
 
-import ctypes
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_nvml import FakeGpu
 
 from jouleforge import meter_check
 from jouleforge._core import CounterMeter, NvmlDevice
 from jouleforge.energy import nvml
 from jouleforge.errors import GateError
-from jouleforge.meter_check import MeterCheck, Plan, examine, load_check, ripple, save_check
+from jouleforge.meter_check import MeterCheck, examine, load_check, save_check
+from jouleforge.meter_trials import Against, Plan, ripple
+from jouleforge.terminal import print_meter_check
 
 SOUND: dict[str, Any] = {
     "checked_at": "2026-03-01T10:00:00+00:00",
@@ -33,6 +33,9 @@ SOUND: dict[str, Any] = {
     "perturbation": 0.0001,
     "slow_ripple": 0.01,
     "fast_ripple": 0.001,
+    "again": {"ratio": 1.0001, "low": 0.9995, "high": 1.0007, "pairs": 6},
+    "throughput": {"ratio": 0.9999, "low": 0.999, "high": 1.001, "pairs": 6},
+    "answers": {"nvmlDeviceGetTotalEnergyConsumption": "ok"},
     "faults": [],
 }
 
@@ -45,53 +48,12 @@ BRIEF = Plan(
     stretch_s=0.1,
     stretches=20,
     shortest_s=0.4,
+    again_s=0.5,
+    blocks=2,
     slow_s=0.0104,
     fast_s=0.0005,
 )
 """For ticks of 20 ms."""
-
-
-class Sensor(ctypes.Structure):
-    """As in tests/cpp/fake_gpu.h."""
-
-    _fields_ = (
-        ("period_ns", ctypes.c_int64),
-        ("phase_ns", ctypes.c_int64),
-        ("lag_ns", ctypes.c_int64),
-        ("jitter_ns", ctypes.c_int64),
-        ("late_to_show", ctypes.c_bool),
-        ("missing", ctypes.c_double),
-        ("looks_ns", ctypes.c_int64),
-    )
-
-
-class FakeGpu:
-    """The first GPU of the fake NVML, behind a sensor with ticks of 20 ms."""
-
-    def __init__(self, library: Path) -> None:
-        self._library = ctypes.CDLL(str(library))
-        self._library.fake_restore()
-
-    def look(self, looks_ns: int) -> None:
-        sensor = Sensor(period_ns=20_000_000, looks_ns=looks_ns)
-        self._library.fake_set_sensor(0, ctypes.byref(sensor), ctypes.c_int64(0))
-        self._set(np.array([0]), np.array([130.0]))
-
-    @contextmanager
-    def batches(self, busy_s: float, idle_s: float = 0.0) -> Iterator[None]:
-        """Half a minute of them."""
-        begins = time.monotonic_ns() + np.arange(0, 30, busy_s + idle_s) * 1e9
-        at = np.stack([begins, begins + busy_s * 1e9], axis=1).ravel()
-        watts = np.tile([280.0, 130.0 if idle_s else 280.0], len(begins))
-        self._set(np.insert(at, 0, 0), np.insert(watts, 0, 130.0))
-        yield
-        self._set(np.array([0]), np.array([130.0]))
-
-    def _set(self, at_ns: np.ndarray[Any, Any], watts: np.ndarray[Any, Any]) -> None:
-        at_ns, watts = at_ns.astype(np.int64), watts.astype(np.float64)
-        power = ctypes.c_void_p(watts.ctypes.data)
-        place = ctypes.c_void_p(at_ns.ctypes.data)
-        self._library.fake_set_load(0, ctypes.c_size_t(len(at_ns)), place, power, power)
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +66,7 @@ def no_examination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def gpu(nvml_library: Path) -> Iterator[FakeGpu]:
     made = FakeGpu(nvml_library)
     yield made
-    made._library.fake_restore()
+    made.restore()
 
 
 def test_ripple_is_how_far_stretches_differ_in_power() -> None:
@@ -174,12 +136,34 @@ def test_faults_are_named_with_their_code(nvml_library: Path) -> None:
     assert meter_check._faults(device, 600.0, None, 0.002) == []
 
 
+@pytest.mark.parametrize(
+    ("ratio", "high", "faults"),
+    [(0.99, 0.995, ["E_OVERHEAD"]), (0.99, 1.002, []), (0.998, 0.999, []), (1.01, 1.02, [])],
+)
+def test_a_meter_that_is_shown_to_slow_the_load_down_is_a_fault(
+    nvml_library: Path, ratio: float, high: float, faults: list[str]
+) -> None:
+    device = NvmlDevice(0, library=str(nvml_library))
+    found = meter_check._overhead(device, Against(ratio=ratio, low=0.98, high=high, pairs=6))
+    assert [fault.partition(":")[0] for fault in found] == faults
+
+
+def test_what_an_examination_found_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = {"nvmlDeviceGetMigMode": "3 Not Supported", "nvmlDeviceGetClockInfo": "ok"}
+    print_meter_check(MeterCheck.model_validate(SOUND | {"answers": refused}))
+    printed = capsys.readouterr().out
+    assert "1.00010 [0.99950, 1.00070]" in printed
+    assert "0.99990 [0.99900, 1.00100]" in printed
+    assert "nvmlDeviceGetMigMode: 3 Not Supported" in printed
+    assert "nvmlDeviceGetClockInfo" not in printed
+
+
 def test_a_counter_without_ticks_is_not_examined(nvml_library: Path, gpu: FakeGpu) -> None:
     gpu.look(0)
-    gpu._library.fake_freeze(0, ctypes.c_int64(0))
+    gpu.freeze()
     meter = CounterMeter(0, library=str(nvml_library))
     with pytest.raises(GateError, match="E_COUNTER_FROZEN"):
-        examine(meter, gpu.batches, BRIEF)
+        examine(meter, gpu.work, BRIEF)
 
 
 @pytest.mark.slow
@@ -187,9 +171,14 @@ def test_a_sensor_that_looks_a_quarter_of_the_time_is_found_out(
     nvml_library: Path, gpu: FakeGpu
 ) -> None:
     gpu.look(5_000_000)
-    check = examine(CounterMeter(0, library=str(nvml_library)), gpu.batches, BRIEF)
+    check = examine(CounterMeter(0, library=str(nvml_library)), gpu.work, BRIEF)
     assert check.part_time, check
     assert check.tick_s == pytest.approx(0.02, rel=0.01)
     assert check.idle_w == pytest.approx(130, rel=0.01)
     assert check.steady_w == pytest.approx(280, rel=0.01)
     assert abs(check.perturbation) < 0.01
+    assert check.again.low < check.again.ratio < check.again.high
+    assert check.again.ratio == pytest.approx(1, abs=0.02)
+    assert (check.again.pairs, check.throughput.pairs) == (2, 2)
+    assert check.throughput.ratio == pytest.approx(1, abs=0.01)
+    assert set(check.answers.values()) == {"ok", "3 Not Supported"}, "field 83 is not there"

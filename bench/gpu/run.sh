@@ -1,5 +1,11 @@
 #!/usr/bin/env bash
-# Everything that needs an NVIDIA GPU, in one go of at most nine minutes.
+# Everything that needs an NVIDIA GPU: `run.sh [PART…]`, by default all of them in this order.
+#
+#   engines  the driver, the tests marked gpu, engines and a small study
+#   meter    the examination of the GPU's energy counter, idle power, and a line for a table of boards
+#   windows  windows from edge to edge against reading at any moment; the lag; NVML's time stamps
+#
+# Each takes nine minutes at most, for machines that are lent by the ten minutes.
 #
 # Needs Python 3.11 or newer with PyTorch for CUDA and transformers, a C++20 compiler, CMake and the
 # driver; no network. Packages that this Python lacks are taken from wheels in $WHEELS (by default
@@ -7,18 +13,30 @@
 # A wheel may lie there in parts, NAME.whl.part0, NAME.whl.part1, …
 #
 # $OUT (by default bench/results/gpu) receives steps.jsonl, one line for each step with its status
-# (ok, failed, or unavailable: this machine lacks what it needs), and log.txt, all that was printed.
+# (ok, failed, or unavailable: this machine lacks what it needs), STEP.json with all that a step
+# found, none of them over 16 MiB, and log.txt, all that was printed. Parts that are run one by one
+# add to it.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
 OUT="$(realpath -m "${OUT:-bench/results/gpu}")"
 WHEELS="$(realpath -m "${WHEELS:-bench/gpu/wheels}")"
 PYTHON="${PYTHON:-python3}"
-DEADLINE=$((SECONDS + ${LIMIT_S:-530}))
+PART_S="${LIMIT_S:-530}"
+DEADLINE=$((SECONDS + PART_S))
 BUILD=build/gpu
 mkdir -p "$OUT" "$BUILD"
-: >"$OUT/steps.jsonl"
-: >"$OUT/log.txt"
+if (($# == 0)); then
+  set -- engines meter windows
+  rm -f "$OUT/steps.jsonl" "$OUT/log.txt"
+fi
+for part in "$@"; do
+  case "$part" in
+    engines | meter | windows) ;;
+    *) echo "expected engines, meter or windows, found $part" >&2 && exit 2 ;;
+  esac
+done
+touch "$OUT/steps.jsonl" "$OUT/log.txt"
 
 # step NAME SECONDS COMMAND...: exit status 3 means that something is missing, as everywhere here.
 step() {
@@ -95,8 +113,33 @@ gpu_tests() {
   return "$code"
 }
 
+engines() {
+  step driver 30 "$VENV_PYTHON" bench/gpu/steps.py driver
+  step tests 120 bash -c gpu_tests
+  step energy 40 "$VENV_PYTHON" bench/gpu/steps.py energy
+  step captured 90 "$VENV_PYTHON" bench/gpu/steps.py captured
+  step rtx-plan 120 "$VENV_PYTHON" bench/gpu/steps.py rtx
+  step tensorrt 120 "$VENV_PYTHON" bench/gpu/steps.py tensorrt
+  step study 150 "$VENV_PYTHON" bench/gpu/steps.py study
+  step cpp 150 bash -c cpp_tests
+}
+
+# Deep idle comes first: a context that was opened before keeps the GPU awake for a while.
+meter() {
+  step meter-idle 90 "$VENV_PYTHON" bench/gpu/steps.py meter-idle
+  step meter-doctor 400 "$VENV_PYTHON" bench/gpu/steps.py meter-doctor
+  step meter-table 10 "$VENV_PYTHON" bench/gpu/steps.py meter-table
+}
+
+windows() {
+  step meter-lag 80 "$VENV_PYTHON" bench/gpu/steps.py meter-lag
+  step meter-stamps 30 "$VENV_PYTHON" bench/gpu/steps.py meter-stamps
+  step meter-unaligned 240 "$VENV_PYTHON" bench/gpu/steps.py meter-unaligned
+  step meter-table 10 "$VENV_PYTHON" bench/gpu/steps.py meter-table
+}
+
 export -f join_wheels install cpp_tests gpu_tests
-export BUILD WHEELS PYTHON
+export BUILD OUT WHEELS PYTHON
 export HF_HUB_OFFLINE=1
 
 step machine 30 nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit --format=csv
@@ -104,11 +147,8 @@ step wheels 60 bash -c join_wheels
 step install 150 bash -c install || exit 1
 VENV_PYTHON="$BUILD/venv/bin/python"
 step doctor 30 "$VENV_PYTHON" -m jouleforge doctor
-step driver 30 "$VENV_PYTHON" bench/gpu/steps.py driver
-step tests 120 bash -c gpu_tests
-step energy 40 "$VENV_PYTHON" bench/gpu/steps.py energy
-step captured 90 "$VENV_PYTHON" bench/gpu/steps.py captured
-step rtx-plan 120 "$VENV_PYTHON" bench/gpu/steps.py rtx
-step tensorrt 120 "$VENV_PYTHON" bench/gpu/steps.py tensorrt
-step cpp 150 bash -c cpp_tests
+for part in "$@"; do
+  "$part"
+  DEADLINE=$((SECONDS + PART_S))
+done
 ! grep -q '"status": "failed"' "$OUT/steps.jsonl"

@@ -5,6 +5,7 @@ and nothing about accuracy.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
+import meter_steps
+
 from jouleforge import cuda, energy, nvinfer
-from jouleforge.errors import JouleforgeError, MissingError
+from jouleforge.errors import GateError, JouleforgeError, MissingError
+from jouleforge.measurement import Schedule
 
 Facts = dict[str, Any]
 
@@ -62,31 +66,15 @@ def energy_counter() -> Facts:
 def captured() -> Facts:
     """PyTorch of BERT-base's size, called from Python and as a graph that our runner launches."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
 
     from jouleforge._core import CallableRunner, CudaGraphRunner
 
     cuda.require()
     if not torch.cuda.is_available():
         raise MissingError("this PyTorch is built without CUDA")
-    model = BertForSequenceClassification(BertConfig()).eval().to("cuda", torch.float16)
-    host = np.random.default_rng(0).integers(1, 30000, (32, 128))
-    ids = torch.from_numpy(host).to("cuda")
-
-    @torch.inference_mode()
-    def forward() -> torch.Tensor:
-        # A mask would be looked at on the processor, which cannot be captured.
-        logits: torch.Tensor = model(input_ids=ids).logits.float()
-        return logits
-
+    forward, ids, host = _forward()
     expected = forward().cpu().numpy()
-    graph = torch.cuda.CUDAGraph()
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        forward()
-    stream.synchronize()
-    with torch.cuda.graph(graph, stream=stream):
-        output = forward()
+    graph, stream, output = _capture(forward)
     answers: NDArray[np.float32] = np.full(expected.shape, np.nan, dtype=np.float32)
     runner = CudaGraphRunner(stream=stream.cuda_stream)
     copies_in = [(ids.data_ptr(), host)]
@@ -107,6 +95,38 @@ def captured() -> Facts:
         "called_ms": _median_ms(CallableRunner(call, 1)),
         "launched_ms": _median_ms(runner),
     }
+
+
+def _forward() -> tuple[Callable[[], Any], Any, NDArray[np.int64]]:
+    """Return a model's call on the GPU, the tensor it reads, and what that holds."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    model = BertForSequenceClassification(BertConfig()).eval().to("cuda", torch.float16)
+    host = np.random.default_rng(0).integers(1, 30000, (32, 128))
+    ids = torch.from_numpy(host).to("cuda")
+
+    @torch.inference_mode()
+    def forward() -> torch.Tensor:
+        # A mask would be looked at on the processor, which cannot be captured.
+        logits: torch.Tensor = model(input_ids=ids).logits.float()
+        return logits
+
+    return forward, ids, host
+
+
+def _capture(forward: Callable[[], Any]) -> tuple[Any, Any, Any]:
+    """Return a call as a graph, the stream it was captured on, and the tensor it writes."""
+    import torch
+
+    graph = torch.cuda.CUDAGraph()
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        forward()
+    stream.synchronize()
+    with torch.cuda.graph(graph, stream=stream):
+        output = forward()
+    return graph, stream, output
 
 
 def rtx() -> Facts:
@@ -154,6 +174,46 @@ def tensorrt() -> Facts:
                 "fused_attentions": found.fused_attentions,
             }
     return facts
+
+
+def study() -> Facts:
+    """A small study from end to end: two precisions of TensorRT in blocks, and the joules."""
+    from checkpoints import save_checkpoint
+    from tasks import write_task
+
+    from jouleforge.comparison import compare
+    from jouleforge.reports import markdown
+    from jouleforge.studies import run_study
+    from jouleforge.study_file import Cell, Study
+
+    nvinfer.load_full()
+    out = Path(os.environ.get("OUT", "."))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        sizes = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
+        save_checkpoint(folder / "bert", "bert", num_hidden_layers=6, **sizes)
+        task = write_task(folder, ("LABEL_0", "LABEL_1", "LABEL_2"), rows=600)
+        precisions = ("fp32", "fp16")
+        made = Study(
+            name="gpu", checkpoint=str(folder / "bert"), task=str(task), repeats=2, aa=False,
+            cells=tuple(Cell(target="trt", precision=name) for name in precisions),
+            schedule=Schedule(warmup_s=1.0, duration_s=5.0),
+        )  # fmt: skip
+        result = run_study(made, folder / "out")
+    if not result.measurements:
+        raise GateError(f"no row: {[failure.reason for failure in result.failures]}")
+    lines = [row.model_dump_json() for row in result.measurements]
+    (out / "study.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    found = compare(result.measurements)
+    (out / "study.md").write_text(markdown.render(found), encoding="utf-8")
+    return {
+        "rows": len(lines),
+        "failures": [failure.reason for failure in result.failures],
+        "joules_per_example": {
+            row.label: row.energy.per_example_j.value if row.energy else row.energy_reason
+            for row in found.rows
+        },
+    }
 
 
 def _tiny_plan(
@@ -206,17 +266,25 @@ STEPS: dict[str, Callable[[], Facts]] = {
     "captured": captured,
     "rtx": rtx,
     "tensorrt": tensorrt,
+    "study": study,
+    **meter_steps.STEPS,
 }
 
 
 def main() -> int:
-    """Run the step that is named, and return its exit status."""
+    """Run the step that is named, and return its exit status.
+
+    What it found goes to NAME.json in $OUT; what is too long for a line, `raw`, goes there alone.
+    """
+    name = sys.argv[1]
     try:
-        facts = STEPS[sys.argv[1]]()
+        facts = STEPS[name]()
     except JouleforgeError as error:
         print(json.dumps(str(error)))
         return error.exit_code
-    print(json.dumps(facts))
+    if "OUT" in os.environ:
+        Path(os.environ["OUT"], f"{name}.json").write_text(json.dumps(facts), encoding="utf-8")
+    print(json.dumps({key: value for key, value in facts.items() if key != "raw"}))
     return 0
 
 

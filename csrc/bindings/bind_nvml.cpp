@@ -25,6 +25,12 @@ void bind_nvml(py::module_& module) {
       .def_property_readonly("temperature_c", &NvmlDevice::temperature_c)
       .def("instant_power_mw", &NvmlDevice::instant_power_mw,
            py::call_guard<py::gil_scoped_release>())
+      .def("answers",
+           [](const NvmlDevice& device) {
+             py::dict found;
+             for (const auto& [call, status] : device.answers()) found[py::str(call)] = status;
+             return found;
+           })
       .def("total_energy_mj", &NvmlDevice::total_energy_mj,
            py::call_guard<py::gil_scoped_release>());
 }

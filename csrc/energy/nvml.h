@@ -43,6 +43,12 @@ struct GpuProcess {
   std::optional<std::uint64_t> memory_bytes;  // absent where the driver does not tell
 };
 
+// One call, and "ok" or the status it gave.
+struct NvmlAnswer {
+  std::string call;
+  std::string status;
+};
+
 class NvmlDevice {
  public:
   // By NVML's own index, which is not CUDA's, or by UUID.
@@ -81,6 +87,9 @@ class NvmlDevice {
   // [mW] at this moment (field 186), never the average over a second that other calls give.
   // Throws NvmlError, E_NVML_POWER_UNSUPPORTED where the device does not tell.
   [[nodiscard]] unsigned instant_power_mw() const;
+
+  // Every call a meter makes, made once: what this GPU and its driver can tell.
+  [[nodiscard]] std::vector<NvmlAnswer> answers() const;
 
  private:
   [[nodiscard]] int read_field(unsigned field, unsigned& value) const;

@@ -67,6 +67,9 @@ class NvmlDevice:
             NvmlError: The GPU does not tell it.
         """
 
+    def answers(self) -> dict[str, str]:
+        """Return every call a meter makes with "ok", or with the status and its text."""
+
     def total_energy_mj(self) -> int:
         """Return millijoules since the driver was loaded.
 

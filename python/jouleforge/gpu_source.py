@@ -15,6 +15,7 @@ from jouleforge._core import (
 )
 from jouleforge.counter import CounterDetail
 from jouleforge.energy import EnergyReading, Scope
+from jouleforge.meter_calibration import Calibration
 from jouleforge.meter_check import MeterCheck, load_check
 
 Meter = CounterMeter | PowerMeter
@@ -58,6 +59,7 @@ class GpuSource:
         """
         self._meters: list[_Metered] = []
         self._core: SparedCore | None = None
+        self._calibration: Calibration | None = None
         self._shortest_s = shortest_s
         self.sensor_tick_s = 0.0
         self.problem: str | None = None
@@ -86,6 +88,17 @@ class GpuSource:
     def is_metering(self) -> bool:
         """Return whether a GPU can be read."""
         return any(one.problem is None for one in self._meters)
+
+    def calibrate(self, calibration: Calibration) -> None:
+        """Correct the joules of each GPU that can be measured, from now on.
+
+        Raises:
+            InputError: One is not calibrated.
+        """
+        for one in self._meters:
+            if one.problem is None:
+                calibration.of(one.meter.device.uuid)
+        self._calibration = calibration
 
     def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:
         """Open the window in the load that goes on for so long, in the thread that runs the load.
@@ -147,6 +160,7 @@ class GpuSource:
             scope=_SCOPE,
             energy_class=self.energy_class,
             detail=_detail(one, found, cpu),
+            calibration=self._calibration,
         )
 
     def _unavailable(self, device: str, reason: str | None) -> EnergyReading:

@@ -18,6 +18,7 @@ from jouleforge import extras
 from jouleforge.errors import JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.measurement import Block, WorkloadSpec
+from jouleforge.meter_calibration import Calibration
 from jouleforge.recipe import Recipe
 from jouleforge.schedule import Schedule
 from jouleforge.stored import Stored
@@ -59,6 +60,7 @@ class MeasureJob(Stored):
     threads: int
     schedule: Schedule
     energy: str
+    calibration: Calibration | None = None
     block: Block
     temperature_c: int | None = None
     """What the block's first window began at."""
@@ -77,6 +79,7 @@ class MeasureJob(Stored):
             energy_source=self.energy,
             arrival_seed=self.arrival_seed,
             temperature_c=self.temperature_c,
+            calibration=self.calibration,
         )
         row = found.model_copy(update={"block": self.block})
         write_atomic(self.row, row.model_dump_json() + "\n")

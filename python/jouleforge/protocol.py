@@ -36,6 +36,7 @@ from jouleforge.measurement import (
     ThermalGate,
     WorkloadSpec,
 )
+from jouleforge.meter_calibration import Calibration
 from jouleforge.packed import PackedArray
 from jouleforge.runners import Session
 from jouleforge.scenarios import Timed
@@ -70,6 +71,7 @@ def measure(
     energy_source: str = "auto",
     arrival_seed: int | None = None,
     temperature_c: int | None = None,
+    calibration: Calibration | None = None,
 ) -> Measurement:
     """Run an engine over a task's texts in this process, and return all that it showed.
 
@@ -85,6 +87,7 @@ def measure(
         arrival_seed: Of the arrivals of the scenario `server`; `None` draws one for each call, so
             that repeats are independent. The row names it.
         temperature_c: What a GPU that is metered is brought to before, within 2 C and a minute.
+        calibration: What a meter at the wall says of the counter, to correct its joules by.
 
     Raises:
         InputError: The engine, the task or a value cannot be used.
@@ -102,7 +105,9 @@ def measure(
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     built = _build_workload(engine, workload)
     labels = _match(engine, built)
-    source = energy.open_source(energy_source, device=engine.manifest.recipe.device)
+    source = energy.open_source(
+        energy_source, device=engine.manifest.recipe.device, calibration=calibration
+    )
     started = time.monotonic()
     session = runners.load(engine, threads=threads)
     load_s = time.monotonic() - started
@@ -295,7 +300,7 @@ def _caveats(
         Caveat.ENERGY_INTEGRATED: "integrated" in classes,
         Caveat.METER_UNCHECKED: any(one.detail and not one.detail.checked_at for one in counted),
         Caveat.DITHERED: schedule.is_closed_loop and any(one.paused_s for one in counted),
-        Caveat.SENSOR_GAIN: any(one.detail for one in counted),
+        Caveat.SENSOR_GAIN: any(one.detail and not one.calibration for one in counted),
         Caveat.POWER_CAPPED: any(one.detail and one.detail.power_capped for one in readings),
         Caveat.METER_ELSEWHERE: engine.manifest.recipe.device == "cpu"
         and any(one.scope == "gpu_board" and one.joules for one in readings),

@@ -23,6 +23,7 @@ from jouleforge.errors import InputError, JouleforgeError
 from jouleforge.files import write_atomic
 from jouleforge.jobs import ConvertJob, MeasureJob
 from jouleforge.measurement import Block, Measurement, begin_c, read_measurements
+from jouleforge.meter_calibration import Calibration
 from jouleforge.plan import Step, steps
 from jouleforge.recipe import Recipe
 from jouleforge.stopping import is_precise
@@ -74,20 +75,33 @@ class _Subject:
     task: str
     engines: dict[str, str] = field(default_factory=dict)
     """Path of each engine that was made before -> its name and digest."""
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, study: Study) -> "_Subject":
         """Read what a study names.
 
         Raises:
-            InputError: The checkpoint, the task or an engine cannot be used.
+            InputError: The checkpoint, the task, the calibration or an engine cannot be used.
         """
         checkpoint = Checkpoint.load(study.checkpoint).digest
         paths = {cell.engine for cell in study.cells if isinstance(cell, EngineCell)}
         engines = {path: _engine_identity(path, checkpoint) for path in sorted(paths)}
         if len(set(engines.values())) < len(engines):
             raise InputError(f"two of {', '.join(engines)} are the same engine; name it once")
-        return cls(checkpoint=checkpoint, task=Task.load(study.task).digest, engines=engines)
+        return cls(
+            checkpoint=checkpoint,
+            task=Task.load(study.task).digest,
+            engines=engines,
+            calibration=Calibration.load(study.calibration) if study.calibration else None,
+        )
+
+    @property
+    def meters(self) -> dict[str, object]:
+        """Return what is done to the meters' joules; empty if nothing is."""
+        if self.calibration is None:
+            return {}
+        return {"calibration": self.calibration.model_dump(mode="json")}
 
     def content(self, cell: Cell | EngineCell) -> dict[str, object]:
         """Return what decides a cell's engine."""
@@ -235,6 +249,7 @@ class _Run:
             threads=self._study.threads,
             schedule=self._study.schedule,
             energy=self._study.energy,
+            calibration=self._subject.calibration,
             block=Block(
                 cell=step.key,
                 repeat=step.repeat,
@@ -306,6 +321,7 @@ def _key(study: Study, cell: Cell | EngineCell, subject: _Subject) -> str:
         "threads": study.threads,
         "schedule": study.schedule.model_dump(),
         "energy": study.energy,
+        **subject.meters,
     }
     return digest.of_text(json.dumps(content, sort_keys=True))
 
@@ -358,6 +374,7 @@ def _claim(folder: Path, study: Study, subject: _Subject) -> None:
     ]
     about = study.model_dump(mode="json", exclude=_NOT_OF_THE_ROWS)
     content = {**about, "checkpoint": subject.checkpoint, "task": subject.task, "cells": cells}
+    content |= subject.meters
     text = json.dumps(content, indent=2) + "\n"
     if not file.exists():
         write_atomic(file, text)

@@ -82,6 +82,8 @@ class Study(Stored):
     A study of one cell compares nothing, and leaves it out."""
     seed: int = 0
     energy: str = "auto"
+    calibration: str | None = None
+    """Path inside the study's folder of what a meter at the wall says of the counters."""
     schedule: Schedule = Schedule()
     cells: Annotated[tuple[AnyCell, ...], Field(min_length=1)]
 
@@ -153,6 +155,8 @@ class Study(Stored):
             update={
                 "checkpoint": _inside(file, "checkpoint", study.checkpoint),
                 "task": _inside(file, "task", study.task),
+                "calibration": study.calibration
+                and _inside(file, "calibration", study.calibration),
                 "cells": tuple(_located(file, cell) for cell in study.cells),
             }
         )

@@ -8,6 +8,7 @@ from jouleforge.comparison import Comparison, Row
 from jouleforge.console import WIDTH, make_console
 from jouleforge.doctor import Diagnosis
 from jouleforge.meter_check import MeterCheck
+from jouleforge.meter_trials import Against
 from jouleforge.reports.parts import carbon, footnotes, joules, latency, wording
 from jouleforge.reports.parts.summary import summary
 
@@ -168,6 +169,9 @@ def print_meter_check(check: MeterCheck) -> None:
             f"{sensor} (stretches of 2 s differ by {100 * check.slow_ripple:.2g} % with batches of "
             f"104 ms, {100 * check.fast_ripple:.2g} % with 10 ms)",
         ),
+        ("the same load again", f"power {_against(check.again)} times the first (A/A)"),
+        ("with the meter", f"throughput {_against(check.throughput)} times that without it"),
+        ("NVML does not answer", _refused(check.answers)),
         ("not to be trusted", "; ".join(check.faults) or "nothing found"),
     )
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
@@ -177,3 +181,12 @@ def print_meter_check(check: MeterCheck) -> None:
         table.add_row(Text(name), Text(found))
     console = make_console()
     console.print(table, width=min(console.width, WIDTH))
+
+
+def _against(found: Against) -> str:
+    return f"{found.ratio:.5f} [{found.low:.5f}, {found.high:.5f}]"
+
+
+def _refused(answers: dict[str, str]) -> str:
+    refused = [f"{call}: {status}" for call, status in answers.items() if status != "ok"]
+    return "; ".join(refused) or f"to none of {len(answers)} calls"

@@ -35,7 +35,12 @@ def count(reading: EnergyReading, trace: Trace, *, batches: int) -> EnergyReadin
     )
     if reason := work.reason or _aliasing(reading, trace):
         return reading.model_copy(
-            update={"energy_class": "unavailable", "joules": None, "reason": reason}
+            update={
+                "energy_class": "unavailable",
+                "joules": None,
+                "calibration": None,
+                "reason": reason,
+            }
         )
     return reading.model_copy(update={"passes": work.passes, "paused_s": work.paused_s})
 

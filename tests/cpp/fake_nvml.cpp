@@ -334,5 +334,38 @@ int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* energy
   return status;
 }
 
+// ---- What only other meters call (bench/meter_peers.py) ----
+
+int nvmlInitWithFlags(unsigned) { return nvmlInit_v2(); }
+int nvmlDeviceGetArchitecture(void*, unsigned* architecture) {
+  *architecture = 9;  // Hopper
+  return 0;
+}
+int nvmlDeviceGetPowerUsage(void* device, unsigned* milliwatts) {
+  spend(gpu(device).read_cost_ns);
+  const std::lock_guard lock(mutex);
+  const auto watts = gpu(device).counter.watts(now(), 1'000'000'000);
+  *milliwatts = static_cast<unsigned>(std::llround(watts * 1e3));
+  return 0;
+}
+int nvmlDeviceGetMemoryInfo(void*, unsigned long long* total_free_used) {
+  total_free_used[0] = total_free_used[1] = 80ULL << 30U;
+  total_free_used[2] = 0;
+  return 0;
+}
+int nvmlDeviceGetUtilizationRates(void*, unsigned* gpu_and_memory) {
+  gpu_and_memory[0] = gpu_and_memory[1] = 0;
+  return 0;
+}
+int nvmlDeviceGetComputeMode(void*, unsigned* mode) {
+  *mode = 0;
+  return 0;
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void*, unsigned* count, Process*) {
+  *count = 0;
+  return 0;
+}
+int nvmlDeviceGetC2cModeInfoV(void*, void*) { return kNotSupported; }
+
 }  // extern "C"
 #pragma GCC visibility pop

@@ -42,6 +42,26 @@ void says_whether_mig_is_on() {
   check(device.mig_enabled(), "on");
 }
 
+void tells_the_status_of_every_call() {
+  const NvmlDevice device(0U, kFake);
+  const auto status_of = [&device](const std::string& call) {
+    for (const auto& answer : device.answers()) {
+      if (answer.call == call) return answer.status;
+    }
+    return std::string("not asked");
+  };
+  for (const auto* call : {"nvmlDeviceGetTemperature", "nvmlDeviceGetFieldValues 186"}) {
+    check(status_of(call) == "ok", call);
+  }
+  check(status_of("nvmlDeviceGetTotalEnergyConsumption") == "ok", "the counter");
+  set_energy_status(0, 3);
+  check(status_of("nvmlDeviceGetTotalEnergyConsumption") == "3 Not Supported", "no counter");
+  set_energy_status(0, 0);
+  kControls.symbol<void(unsigned, int)>("fake_set_power_status")(0, 3);
+  check(status_of("nvmlDeviceGetFieldValues 186") == "3 Not Supported", "no power");
+  kControls.symbol<void(unsigned, int)>("fake_set_power_status")(0, 0);
+}
+
 void closes_what_it_opened() {
   auto* const open_count = kControls.symbol<int()>("fake_open_count");
   const auto before = open_count();
@@ -74,6 +94,7 @@ int main() {
   finds_devices_by_index_and_by_uuid();
   reads_each_device_its_own_counter();
   says_whether_mig_is_on();
+  tells_the_status_of_every_call();
   closes_what_it_opened();
   each_fault_is_one_clear_error();
   return jouleforge::testing::result();

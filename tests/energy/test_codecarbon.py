@@ -1,15 +1,20 @@
 """CodeCarbon as an energy source: estimates only, no network, no hidden settings, no files."""
 
 import importlib
+import os
 import socket
+import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 from unittest import mock
 
 import pytest
 
 from jouleforge import energy
+from jouleforge._core import NvmlDevice, nvml_device_count
 from jouleforge.energy import EnergyReading
 from jouleforge.errors import MissingError
 
@@ -80,9 +85,9 @@ def test_files_and_variables_do_not_change_the_figures(readings: list[EnergyRead
             assert reading.joules / reading.window_s < POWER_W / 2
 
 
-@pytest.mark.parametrize("uuid", ["GPU-00000000-0000-0000-0000-000000000001", None])
+@pytest.mark.parametrize("uuid", ["GPU-bbbb", None])
 def test_only_the_gpu_that_works_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, uuid: str | None
+    monkeypatch: pytest.MonkeyPatch, nvml_library: Path, uuid: str | None
 ) -> None:
     pytest.importorskip("codecarbon", reason="needs the package codecarbon")
 
@@ -95,10 +100,47 @@ def test_only_the_gpu_that_works_is_asked_for(
     tracker = mock.Mock()
     monkeypatch.setattr(module, "OfflineEmissionsTracker", tracker)
     monkeypatch.setattr("jouleforge.cuda.uuid", first_gpu)
+    monkeypatch.setattr(module, "nvml_device_count", partial(nvml_device_count, str(nvml_library)))
+    monkeypatch.setattr(module, "NvmlDevice", partial(NvmlDevice, library=str(nvml_library)))
     module.Source()
-    assert tracker.call_args.kwargs["gpu_ids"] == ([uuid] if uuid else None)
+    assert tracker.call_args.kwargs["gpu_ids"] == ([1] if uuid else None)
     assert tracker.call_args.kwargs["pue"] == 1
     assert tracker.call_args.kwargs["output_methods"] == []
+
+
+OF_THE_SECOND = """
+import time
+from fake_nvml import FakeNvml, NAME
+fake = FakeNvml(NAME)
+for gpu, watts in enumerate((100.0, 250.0)):
+    fake.sensor(gpu=gpu, period_ns=20_000_000)
+    fake.load([0], [watts], gpu=gpu)
+from jouleforge import cuda
+from jouleforge.energy import codecarbon
+cuda.uuid = lambda: "GPU-bbbb"
+codecarbon.SHORTEST_WINDOW_S = 0.1
+source = codecarbon.Source()
+source.start()
+time.sleep(1)
+(found,) = [one for one in source.stop() if one.scope == "gpu_board"]
+print(found.joules / found.window_s)
+"""
+
+
+def test_its_joules_are_those_of_the_gpu_that_works(tmp_path: Path, nvml_library: Path) -> None:
+    pytest.importorskip("codecarbon", reason="needs the package codecarbon")
+    # CodeCarbon looks for a GPU only where this program is.
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    environ = {
+        "LD_LIBRARY_PATH": str(nvml_library.parent),
+        "PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]]),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    done = subprocess.run([sys.executable, "-c", OF_THE_SECOND], env=os.environ | environ,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(250, rel=0.1)
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

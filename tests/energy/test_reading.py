@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from jouleforge import energy, variants
 from jouleforge.energy import EnergyReading
 from jouleforge.errors import InputError
+from jouleforge.meter_calibration import Calibration
 
 COUNTED: dict[str, Any] = {
     "source": "rapl",
@@ -26,6 +27,8 @@ class Meter:
         self.problem = problem
         self.lead_s = 0.0
         self.sensor_tick_s = 0.0
+
+    def calibrate(self, calibration: Calibration) -> None: ...
 
     def start(self, *, lasts_s: float = 0.0) -> None: ...
 

@@ -12,7 +12,7 @@ from jouleforge.cli.app import app, reported
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     meter: Annotated[
-        bool, typer.Option("--meter", help="Examine the GPU's energy counter, for five minutes.")
+        bool, typer.Option("--meter", help="Examine the GPU's energy counter, for seven minutes.")
     ] = False,
 ) -> None:
     """Say what this machine has, what it lacks, and what to type about it."""

@@ -61,6 +61,10 @@ def measure(
     energy: Annotated[
         str, typer.Option(help="Energy source: auto, nvml, nvml_power, rapl, codecarbon, none.")
     ] = "auto",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Calibration file (.toml): what a meter at the wall says of the GPU."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the order of examples and batches.")] = 0,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use a fixed sample of that many examples.")
@@ -69,6 +73,7 @@ def measure(
     """Measure time, energy and accuracy of an engine on a task's texts, in one run."""
     from jouleforge.files import append_line
     from jouleforge.measurement import WorkloadSpec
+    from jouleforge.meter_calibration import Calibration
     from jouleforge.progress import logged_lines
     from jouleforge.protocol import measure as measure_engine
     from jouleforge.schedule import Schedule
@@ -85,10 +90,11 @@ def measure(
         samples_per_query=samples_per_query, rate_per_s=rate, load=load, wait=wait,
         idle_s=idle, longest_warmup_s=longest_warmup,
     )  # fmt: skip
+    corrections = Calibration.load(calibration) if calibration else None
     with logged_lines():
         found = measure_engine(
             engine, workload, threads=threads, schedule=schedule, energy_source=energy,
-            arrival_seed=arrival_seed,
+            arrival_seed=arrival_seed, calibration=corrections,
         )  # fmt: skip
     append_line(out, found.model_dump_json())
     print_table([found], baseline="")

@@ -32,6 +32,8 @@ class Meter:
     scope: str
     devices: tuple[str, ...]
     """The devices whose joules were added."""
+    calibrations: tuple[str, ...] = ()
+    """What corrected them, in the order of the devices; empty if they are the counter's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +164,18 @@ def _joules_per_example(measurement: Measurement) -> dict[Meter, float]:
 
     Each device's window has its own ends, and the examples answered between those.
     """
-    parts: dict[tuple[str, EnergyClass, str], dict[str, float]] = {}
+    parts: dict[tuple[str, EnergyClass, str], dict[str, tuple[float, str]]] = {}
     for reading in measurement.energy:
         if reading.energy_class != "unavailable" and reading.joules is not None:
             kind = (reading.source, reading.energy_class, reading.scope)
             joules = (reading.work_joules or 0.0) / measurement.examples_of(reading)
-            parts.setdefault(kind, {})[reading.device] = joules
+            corrected = reading.calibration.correction.text if reading.calibration else ""
+            parts.setdefault(kind, {})[reading.device] = (joules, corrected)
     return {
-        Meter(source, energy_class, scope, tuple(sorted(devices))): sum(devices.values())
-        for (source, energy_class, scope), devices in parts.items()
+        Meter(*kind, tuple(sorted(devices)), _corrections(devices)): sum(
+            joules for joules, _ in devices.values()
+        )
+        for kind, devices in parts.items()
     }
 
 
@@ -180,6 +185,12 @@ def _rest(cell: Cell, meter: Meter, repeats: Iterable[int]) -> Rest | None:
         return [one for one in row.energy if (one.source, one.energy_class, one.scope) == kind]
 
     return rest({number: (row := cell.repeats[number], readings(row)) for number in repeats})
+
+
+def _corrections(devices: Mapping[str, tuple[float, str]]) -> tuple[str, ...]:
+    """Return what corrected each device; what was not corrected is told apart from what was."""
+    found = tuple(devices[device][1] or "not calibrated" for device in sorted(devices))
+    return found if any(corrected for _, corrected in devices.values()) else ()
 
 
 def build_row(
@@ -250,9 +261,13 @@ def _why_no_energy(cell: Cell, meter: Meter | None) -> str:
         return "; ".join(reason for reason in reasons if reason)
     if not readings:
         return "no energy source was read"
+    corrected = {reading.calibration is not None for reading in readings if reading.joules}
+    if len(corrected) > 1 or (meter and bool(meter.calibrations) not in corrected):
+        return "calibrated and uncalibrated joules are never put together"
     if meter is None:
         return "no meter measured every repeat"
-    return f"not every repeat was measured by {meter.source} ({', '.join(meter.devices)})"
+    same = " with the same calibration" if meter.calibrations else ""
+    return f"not every repeat was measured by {meter.source} ({', '.join(meter.devices)}){same}"
 
 
 def _refusal(cell: Cell) -> str:
@@ -331,6 +346,13 @@ def _notes(cell: Cell, baseline: Cell) -> tuple[str, ...]:
     """Return the measurements' own notes, and what the repeats themselves show."""
     repeats = list(cell.repeats.values())
     found = dict.fromkeys(note for row in repeats for note in row.notes)
+    found |= dict.fromkeys(
+        f"Joules of {reading.device} are corrected by a meter of the user's: "
+        f"{reading.calibration.correction.text}."
+        for row in repeats
+        for reading in row.energy
+        if reading.calibration
+    )
     if len({row.quality.outputs_digest for row in repeats}) > 1:
         found[answers.unsteady(repeats)] = None
     missing = sorted(baseline.repeats.keys() - cell.repeats.keys())

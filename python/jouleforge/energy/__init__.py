@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from jouleforge import variants
 from jouleforge.counter import CounterDetail
 from jouleforge.idle_power import IdlePower
+from jouleforge.meter_calibration import AppliedCalibration, Calibration
 from jouleforge.stored import Stored
 
 if TYPE_CHECKING:  # stored readings are read without the native harness
@@ -25,6 +26,8 @@ Device = Literal["cpu", "gpu"]
 
 _AUTOMATIC: dict[Device, tuple[str, ...]] = {"cpu": ("rapl",), "gpu": ("nvml",)}
 """What `auto` tries: the counters of the device that does the work, and of no other."""
+
+_ROUNDING = 1e-9
 
 
 class EnergyReading(Stored):
@@ -58,6 +61,8 @@ class EnergyReading(Stored):
     """How a GPU's counter was read."""
     idle: IdlePower | None = None
     """What the device drew without work; `None` if that was not measured."""
+    calibration: AppliedCalibration | None = None
+    """What turned the counter's joules into `joules`; `None` if they are the counter's own."""
 
     @classmethod
     def unavailable(
@@ -90,21 +95,32 @@ class EnergyReading(Stored):
         scope: Scope,
         energy_class: EnergyClass,
         detail: CounterDetail | None = None,
+        calibration: Calibration | None = None,
     ) -> Self:
-        """Return what a native meter found, of this class if it found joules."""
+        """Return what a native meter found, of this class if it found joules.
+
+        Raises:
+            InputError: There is a calibration, and it does not know the device.
+        """
         found = window.joules is not None
+        applied, joules = None, window.joules
+        if calibration is not None and window.joules is not None:
+            correction = calibration.of(detail.uuid if detail else device)
+            applied = AppliedCalibration.of(correction, window.joules)
+            joules = correction.joules(window.joules, window.window_s)
         return cls(
             source=source,
             device=device,
             scope=scope,
             energy_class=energy_class if found else "unavailable",
-            joules=window.joules,
+            joules=joules,
             window_s=window.window_s,
             reason=window.reason or None,
             begin_ns=window.begin_ns,
             end_ns=window.end_ns,
             uncertainty=window.uncertainty if found else None,
             detail=detail,
+            calibration=applied,
         )
 
     @property
@@ -121,6 +137,20 @@ class EnergyReading(Stored):
             raise ValueError("joules are null if, and only if, energy_class is 'unavailable'")
         if unavailable and not self.reason:
             raise ValueError("an unavailable energy needs a reason")
+        return self
+
+    @model_validator(mode="after")
+    def _calibration_agrees(self) -> Self:
+        if self.calibration is None:
+            return self
+        if self.joules is None or self.window_s is None:
+            raise ValueError("there are no joules to be calibrated")
+        made = self.calibration.correction.joules(self.calibration.counted_j, self.window_s)
+        if abs(made / self.joules - 1) > _ROUNDING:
+            raise ValueError(
+                f"joules are {self.joules:.6g}, and {made:.6g} by their calibration; was the file "
+                "edited?"
+            )
         return self
 
 
@@ -146,6 +176,15 @@ class EnergySource(Protocol):
         """
         ...
 
+    def calibrate(self, calibration: Calibration) -> None:
+        """Correct the joules of all windows that follow.
+
+        Raises:
+            InputError: The calibration does not know a device that can be read, or the joules are
+                none that a meter could be held against.
+        """
+        ...
+
     def stop(self) -> list[EnergyReading]:
         """Close the window, and return one reading for each device."""
         ...
@@ -155,18 +194,28 @@ class _Variant(EnergySource, Protocol):
     problem: str | None
 
 
-def open_source(name: str, *, device: Device) -> EnergySource:
+def open_source(
+    name: str, *, device: Device, calibration: Calibration | None = None
+) -> EnergySource:
     """Return an energy source by name.
 
     Args:
         name: A module here, or `auto`: the counter of the device if it can be read, else none.
         device: What the engine runs on. The counter of an idle GPU says nothing about an engine
             on the processor, so `auto` never takes it.
+        calibration: What the joules of its devices are corrected by.
 
     Raises:
-        InputError: There is no such source.
+        InputError: There is no such source, or the calibration does not fit it.
         MissingError: The source needs a package that is not installed.
     """
+    source = _open(name, device)
+    if calibration is not None:
+        source.calibrate(calibration)
+    return source
+
+
+def _open(name: str, device: Device) -> EnergySource:
     if name != "auto":
         return _load(name)
     problems = []

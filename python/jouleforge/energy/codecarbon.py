@@ -9,8 +9,10 @@ import time
 from unittest import mock
 
 from jouleforge import cuda
+from jouleforge._core import NvmlDevice, NvmlError, nvml_device_count
 from jouleforge.energy import EnergyReading, Scope
-from jouleforge.errors import MissingError
+from jouleforge.errors import InputError, MissingError
+from jouleforge.meter_calibration import Calibration
 
 try:
     from codecarbon import OfflineEmissionsTracker, emissions_tracker
@@ -52,7 +54,7 @@ class Source:
                 log_level="error",
                 pue=1.0,
                 # Left alone, it reads CUDA_VISIBLE_DEVICES as if NVML counted in the same order.
-                gpu_ids=None if working is None else [working],
+                gpu_ids=None if working is None else _indices(working),
             )
         # The first task looks for the hardware. No window should wait for that.
         self._tracker.start_task()
@@ -62,6 +64,17 @@ class Source:
     def is_metering(self) -> bool:
         """Return False: a model is no meter."""
         return False
+
+    def calibrate(self, calibration: Calibration) -> None:  # noqa: ARG002
+        """Refuse: a model's figure does not become a measured one by a factor.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "a calibration file corrects counters, and the energy source codecarbon estimates; "
+            "measure with nvml, nvml_power or rapl, or without the file"
+        )
 
     def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:  # noqa: ARG002
         """Open the window."""
@@ -79,6 +92,19 @@ class Source:
         if data.gpu_count:
             readings.append(_reading("gpu_board", data.gpu_model, data.gpu_energy, window_s))
         return readings
+
+
+def _indices(uuid: str) -> list[int]:
+    """Return NVML's index of a GPU, in a list.
+
+    By its UUID CodeCarbon 3.3.2 never finds it: it strips the letters M, I and G off the front, for
+    the sake of `MIG-`, and compares what is left with the whole.
+    """
+    try:
+        uuids = [NvmlDevice(index).uuid for index in range(nvml_device_count())]
+    except NvmlError:  # nor does CodeCarbon see any
+        return []
+    return [index for index, found in enumerate(uuids) if found == uuid]
 
 
 def _reading(scope: Scope, device: str, energy_kwh: float, window_s: float) -> EnergyReading:

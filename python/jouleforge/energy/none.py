@@ -3,6 +3,7 @@
 import time
 
 from jouleforge.energy import EnergyReading
+from jouleforge.meter_calibration import Calibration
 
 
 class Source:
@@ -21,6 +22,9 @@ class Source:
     def is_metering(self) -> bool:
         """Return False: there is no meter."""
         return False
+
+    def calibrate(self, calibration: Calibration) -> None:
+        """Leave it: there are no joules."""
 
     def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:  # noqa: ARG002
         """Open the window."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jouleforge._core import Rapl, RaplError, RaplReading
 from jouleforge.energy import EnergyReading
+from jouleforge.meter_calibration import Calibration
 
 _NAME = "rapl"
 
@@ -19,6 +20,7 @@ class Source:
     def __init__(self, *, sysfs: Path = Path("/sys")) -> None:
         """Open the counters; `problem` says why they cannot be read, if so."""
         self._rapl: Rapl | None = None
+        self._calibration: Calibration | None = None
         self._started_s = 0.0
         self.problem: str | None = None
         try:
@@ -30,6 +32,16 @@ class Source:
     def is_metering(self) -> bool:
         """Return whether there are counters."""
         return self._rapl is not None
+
+    def calibrate(self, calibration: Calibration) -> None:
+        """Correct the joules of each domain from now on.
+
+        Raises:
+            InputError: A domain is not calibrated.
+        """
+        for domain in self._rapl.domains if self._rapl else ():
+            calibration.of(domain)
+        self._calibration = calibration
 
     def start(self, *, lasts_s: float = 0.0, idle: bool = False) -> None:  # noqa: ARG002
         """Open the window."""
@@ -46,7 +58,7 @@ class Source:
         if self._rapl is None:
             return [self._nothing(self.problem)]
         try:
-            return [_reading(reading) for reading in self._rapl.stop()]
+            return [self._reading(found) for found in self._rapl.stop()]
         except RaplError as error:
             return [self._nothing(str(error))]
 
@@ -59,8 +71,12 @@ class Source:
             window_s=time.monotonic() - self._started_s,
         )
 
-
-def _reading(found: RaplReading) -> EnergyReading:
-    return EnergyReading.of_window(
-        found, source=_NAME, device=found.domain, scope=found.scope, energy_class="counter"
-    )
+    def _reading(self, found: RaplReading) -> EnergyReading:
+        return EnergyReading.of_window(
+            found,
+            source=_NAME,
+            device=found.domain,
+            scope=found.scope,
+            energy_class="counter",
+            calibration=self._calibration,
+        )

@@ -124,6 +124,7 @@ def _energy(row: Row) -> dict[str, Value]:
         "energy_source": meter.source if meter else None,
         "energy_scope": meter.scope if meter else None,
         "energy_devices": " + ".join(meter.devices) if meter else None,
+        "energy_calibration": " + ".join(meter.calibrations) if meter else None,
         "energy_reason": row.energy_reason or None,
         "energy_windows": len(energy.by_repeat_j) if energy else None,
         "energy_windows_rejected": counted_reasons(energy.rejected) or None if energy else None,

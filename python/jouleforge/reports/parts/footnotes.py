@@ -192,9 +192,10 @@ def _tokenising(rows: Iterable[Row]) -> str:
 
 def meter(found: Meter) -> str:
     """Return what a figure of energy is of."""
+    corrected = f", corrected: {'; '.join(found.calibrations)}" if found.calibrations else ""
     return (
         f"{found.energy_class}, source {found.source}, scope {found.scope}: "
-        f"{wording.enumeration(found.devices)}"
+        f"{wording.enumeration(found.devices)}{corrected}"
     )
 
 
