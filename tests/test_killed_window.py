@@ -21,7 +21,8 @@ task = "task.toml"
 repeats = 2
 aa = false
 energy = "nvml"
-schedule = { warmup_s = 0.0, duration_s = 2.5 }
+extend = false
+schedule = { warmup_s = 0.0, duration_s = 2.5, idle_s = 0.0 }
 [[cells]]
 target = "ort"
 """

@@ -252,7 +252,8 @@ def test_cells_of_a_block_have_the_same_arrivals_and_blocks_their_own(tmp_path: 
     write_task(tmp_path, LABELS, rows=20)
     (tmp_path / "study.toml").write_text(
         'name = "s"\ncheckpoint = "checkpoint"\ntask = "task.toml"\nrepeats = 2\naa = false\n'
-        'energy = "none"\n[schedule]\nwarmup_s = 0.0\nduration_s = 0.01\nscenario = "server"\n'
+        'extend = false\nenergy = "none"\n[schedule]\nwarmup_s = 0.0\nduration_s = 0.01\n'
+        'scenario = "server"\n'
         'rate_per_s = 2000.0\n[[cells]]\ntarget = "ort"\n[[cells]]\ntarget = "ort"\n'
         'padding = "longest"\n'
     )

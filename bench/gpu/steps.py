@@ -195,9 +195,10 @@ def study() -> Facts:
         task = write_task(folder, ("LABEL_0", "LABEL_1", "LABEL_2"), rows=600)
         precisions = ("fp32", "fp16")
         made = Study(
-            name="gpu", checkpoint=str(folder / "bert"), task=str(task), repeats=2, aa=False,
+            name="gpu", checkpoint=str(folder / "bert"), task=str(task),
+            repeats=2, aa=False, extend=False,
             cells=tuple(Cell(target="trt", precision=name) for name in precisions),
-            schedule=Schedule(warmup_s=1.0, duration_s=5.0),
+            schedule=Schedule(warmup_s=1.0, duration_s=5.0, idle_s=5.0),
         )  # fmt: skip
         result = run_study(made, folder / "out")
     if not result.measurements:
