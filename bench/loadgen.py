@@ -267,11 +267,11 @@ def queries_of(engine: Engine, task: str, limit: int | None) -> Workload:
 
 # What the table alone would hide.
 _CARE = """
-Read with care: under `server` LoadGen's own runs lie far apart, so that agreement there says little,
-and jouleforge's medians are the lower ones at every percentile; why, is not known. Both sides are asked
-the same queries in the same order, at the same instants. In a first comparison, in which each side drew
-its own arrivals, jouleforge's p50 and p90 under `server` were 0.90 and 0.86 of LoadGen's and outside its
-runs.
+Read with care: under `server` LoadGen's own runs lie far apart, so that agreement there says
+little, and jouleforge's medians are the lower ones at every percentile; why, is not known. Both
+sides are asked the same queries in the same order, at the same instants. In a first comparison,
+in which each side drew its own arrivals, jouleforge's p50 and p90 under `server` were 0.90 and
+0.86 of LoadGen's and outside its runs.
 """
 
 
