@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from samples import INT8, measurement, reading
+from tasks import write_task
 
 from jouleforge import energy
+from jouleforge.caveats import Caveat
 from jouleforge.comparison import compare
 from jouleforge.energy import EnergyReading, nvml, rapl
 from jouleforge.engine import Engine
 from jouleforge.errors import InputError
-from jouleforge.measurement import Measurement
+from jouleforge.measurement import Measurement, WorkloadSpec
 from jouleforge.meter_calibration import AppliedCalibration, Calibration, Correction
+from jouleforge.protocol import measure
 from jouleforge.reports import csv, html, markdown
+from jouleforge.schedule import Schedule
 from jouleforge.studies import _key, _Subject
 from jouleforge.study_file import Study
 
@@ -134,12 +138,6 @@ def test_a_calibrated_row_keeps_the_counters_joules_and_loses_the_unstated_gain(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tasks import write_task
-
-    from jouleforge.caveats import Caveat
-    from jouleforge.measurement import Schedule, WorkloadSpec
-    from jouleforge.protocol import measure
-
     monkeypatch.setattr(energy, "_open", lambda *_: gpu)
     made = load(tmp_path, FILE.replace("package-0", "GPU-bbbb"))
     spec = WorkloadSpec(task=str(write_task(tmp_path, ("LABEL_0", "LABEL_1", "LABEL_2"), rows=50)))
@@ -147,7 +145,7 @@ def test_a_calibrated_row_keeps_the_counters_joules_and_loses_the_unstated_gain(
         make_engine("bert", target="ort"),
         spec,
         threads=1,
-        schedule=Schedule(warmup_s=0, duration_s=0.01),
+        schedule=Schedule(warmup_s=0, duration_s=0.01, idle_s=0.1),
         calibration=made,
     )
     assert Caveat.SENSOR_GAIN not in row.caveats

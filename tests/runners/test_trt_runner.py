@@ -139,7 +139,7 @@ def test_measurement_of_a_gpu_engine_asks_for_the_gpus_energy(
     monkeypatch.setattr(runners, "load", lambda *_, **__: session(driver))
     asked = []
 
-    def open_source(name: str, *, device: str) -> energy.EnergySource:
+    def open_source(name: str, *, device: str, **_: object) -> energy.EnergySource:
         asked.append((name, device))
         return none.Source(reason="there is no GPU")
 

@@ -253,17 +253,20 @@ def build_row(
 
 def _why_no_energy(cell: Cell, meter: Meter | None) -> str:
     """Return why a cell has no energy by the comparison's meter."""
+    readings = [reading for row in cell.repeats.values() for reading in row.energy]
+    corrected = {reading.calibration is not None for reading in readings if reading.joules}
+    apart = "calibrated and uncalibrated joules are never put together"
+    if len(corrected) > 1:
+        return apart
     if refusal := _refusal(cell):
         return refusal
-    readings = [reading for row in cell.repeats.values() for reading in row.energy]
     reasons = dict.fromkeys(reading.reason for reading in readings if reading.reason)
     if reasons:
         return "; ".join(reason for reason in reasons if reason)
     if not readings:
         return "no energy source was read"
-    corrected = {reading.calibration is not None for reading in readings if reading.joules}
-    if len(corrected) > 1 or (meter and bool(meter.calibrations) not in corrected):
-        return "calibrated and uncalibrated joules are never put together"
+    if meter and bool(meter.calibrations) not in corrected:
+        return apart
     if meter is None:
         return "no meter measured every repeat"
     same = " with the same calibration" if meter.calibrations else ""
