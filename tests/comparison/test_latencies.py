@@ -72,6 +72,18 @@ def test_the_busier_the_queue_the_more_latencies_a_percentile_needs() -> None:
     assert known(compare([served(1.2, passes=20)])) == []
 
 
+def test_a_busier_queue_than_was_simulated_has_percentiles_without_intervals() -> None:
+    found = compare([served(0.9, passes=100)])
+    p50 = found.baseline.latencies.percentiles_s["p50"]
+    assert p50 is not None
+    assert p50.interval is None
+    for text in (markdown.render(found), html.render(found)):
+        assert "No interval of a percentile above a load of 0.8" in text
+    (line,) = csv.DictReader(io.StringIO(csv_report.render(found), newline=""))
+    assert float(line["latency_p50_s"]) == pytest.approx(p50.value)
+    assert line["latency_p50_s_interval"] == ""
+
+
 def test_interval_of_queued_latencies_is_wider_than_of_independent_ones() -> None:
     row = served(0.6, passes=40)
     queued = compare([row]).baseline.latencies.percentiles_s["p95"]

@@ -223,10 +223,12 @@ def _estimate(name: str, found: Estimate | None) -> dict[str, Value]:
 
 def _percentile(name: str, found: Estimate | None) -> dict[str, Value]:
     """Return a percentile and what its interval takes for independent: blocks, or all batches."""
+    interval = found.interval if found else None
+    kind = "within-block" if found and found.within_block else "blocks"
     return {
         name: found.value if found else None,
-        **_interval(name, found.interval if found else None),
-        f"{name}_interval": ("within-block" if found.within_block else "blocks") if found else None,
+        **_interval(name, interval),
+        f"{name}_interval": kind if interval else None,
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 from jouleforge.comparison import Comparison, Meter, Row
+from jouleforge.comparison.latencies import BUSIEST
 from jouleforge.environment import Environment
 from jouleforge.reports.parts import carbon, conditions, latency, wording
 from jouleforge.schedule import Schedule
@@ -235,6 +236,11 @@ def _missing_percentiles(comparison: Comparison) -> Iterator[str]:
         for fewest, rows in by_need.items():
             counts = _values(row.latencies.count for row in rows)
             yield f"{name} {_need(fewest, rows)}, {counts} were timed: {_which(rows, comparison)}."
+    if busy := [row for row in comparison.rows if row.latencies.is_too_busy]:
+        yield (
+            f"No interval of a percentile above a load of {BUSIEST:g}: it would be too short. "
+            f"{_which(busy, comparison)}."
+        )
 
 
 def _need(fewest: int | None, rows: list[Row]) -> str:

@@ -41,7 +41,7 @@ def _cell(found: Estimate | None) -> str:
         return wording.MISSING
     bounds = wording.intervals(wording.in_milliseconds(found).intervals)
     label = " within-block" if found.within_block else ""
-    return f"{wording.milliseconds(found)} {bounds}{label}"
+    return f"{wording.milliseconds(found)} {bounds}{label}".rstrip()
 
 
 def scenario(row: Row) -> str:
