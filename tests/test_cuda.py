@@ -26,6 +26,17 @@ def test_the_first_gpu_has_the_uuid_that_nvml_knows_it_by(driver: FakeDriver) ->
     assert cuda.uuid(driver.path) == "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
 
 
+@pytest.mark.parametrize(
+    ("flags", "waiting"),
+    [(0, "spin or yield as the driver chooses"), (1, "spin"), (2, "yield"), (4 | 8, "block")],
+)
+def test_how_threads_wait_for_the_gpu_is_named(
+    driver: FakeDriver, flags: int, waiting: str
+) -> None:
+    driver.library.fake_set_schedule(flags)
+    assert cuda.Device(driver.path).waiting == waiting
+
+
 def test_memory_is_copied_within_the_gpu(driver: FakeDriver) -> None:
     device = cuda.Device(driver.path)
     stream, first, second = device.stream(), device.allocate(24), device.allocate(24)

@@ -29,6 +29,7 @@ CTYPES = {
     "char *": c_char_p,
     "const char **": POINTER(c_char_p),
     "int *": POINTER(c_int),
+    "unsigned int *": POINTER(c_uint),
     "CUdevice *": POINTER(c_int),
     "CUuuid *": c_char_p,
     "CUdeviceptr *": POINTER(c_uint64),

@@ -30,6 +30,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuDeviceGetAttribute": (POINTER(c_int), c_int, c_int),
     "cuDevicePrimaryCtxRetain": (POINTER(c_void_p), c_int),
     "cuDevicePrimaryCtxRelease_v2": (c_int,),
+    "cuDevicePrimaryCtxGetState": (c_int, POINTER(c_uint), POINTER(c_int)),
     "cuCtxSetCurrent": (c_void_p,),
     "cuMemAlloc_v2": (POINTER(c_uint64), c_size_t),
     "cuMemFree_v2": (c_uint64,),
@@ -48,6 +49,10 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
 
 _STREAM_NON_BLOCKING = 1
 _CAPTURE_THREAD_LOCAL = 1
+# CU_CTX_SCHED_*: how a thread waits for the GPU. By itself the driver spins while there are fewer
+# contexts than processors, and gives way to other threads else (CUDA driver API, cuCtxCreate).
+_SCHEDULES = {0: "spin or yield as the driver chooses", 1: "spin", 2: "yield", 4: "block"}
+_SCHEDULE_MASK = 7
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 
@@ -157,6 +162,17 @@ class Device:
         self._driver("cuDevicePrimaryCtxRetain", byref(context), number)
         self._driver.when_dropped(self, "cuDevicePrimaryCtxRelease_v2", number)
         self._driver("cuCtxSetCurrent", context)
+
+    @property
+    def waiting(self) -> str:
+        """How a thread waits for the GPU: `spin`, `yield`, `block`, or what the driver chooses.
+
+        Spinning answers sooner and keeps a core busy: its energy belongs to the engine's.
+        """
+        flags, active = c_uint(), c_int()
+        number = self._driver.device()
+        self._driver("cuDevicePrimaryCtxGetState", number, byref(flags), byref(active))
+        return _SCHEDULES.get(flags.value & _SCHEDULE_MASK, f"schedule {flags.value}")
 
     def stream(self) -> "Stream":
         """Return a stream that waits for no other."""

@@ -30,6 +30,7 @@ struct {
   std::string calls;
   int live = 0;  // contexts, streams, graphs and allocations that were not given back
   int captures = 0;
+  unsigned schedule = 0;
 } state;
 
 int context_object = 0;
@@ -64,6 +65,7 @@ extern "C" {
 }
 [[gnu::visibility("default")]] const char* fake_calls() { return state.calls.c_str(); }
 [[gnu::visibility("default")]] int fake_live() { return state.live; }
+[[gnu::visibility("default")]] void fake_set_schedule(unsigned flags) { state.schedule = flags; }
 [[gnu::visibility("default")]] int fake_captures() { return state.captures; }
 // A kernel: out[row][label] = (label + 1) * sum over the row of ids * mask.
 [[gnu::visibility("default")]] int fake_kernel(void* stream, unsigned long long ids,
@@ -126,6 +128,11 @@ extern "C" {
 [[gnu::visibility("default")]] int cuDevicePrimaryCtxRelease_v2(int) {
   --state.live;
   return enter("cuDevicePrimaryCtxRelease_v2", false);
+}
+[[gnu::visibility("default")]] int cuDevicePrimaryCtxGetState(int, unsigned* flags, int* active) {
+  *flags = state.schedule;
+  *active = 1;
+  return enter("cuDevicePrimaryCtxGetState", false);
 }
 [[gnu::visibility("default")]] int cuCtxSetCurrent(void* context) {
   const int status = enter("cuCtxSetCurrent", false);

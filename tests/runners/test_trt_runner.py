@@ -127,6 +127,7 @@ def test_engine_is_opened_through_its_record(
     opened.prepare([arrays], [out]).run(0)
     np.testing.assert_array_equal(out, expected(arrays))
     assert opened.runtime.startswith("tensorrt 11.4.0.106 on Fake GPU (compute capability 9.0")
+    assert opened.runtime.endswith(", waits: spin or yield as the driver chooses")
 
 
 def test_measurement_of_a_gpu_engine_asks_for_the_gpus_energy(

@@ -28,7 +28,10 @@ class Session:
         self._plan = OpenPlan(plan, record, library, device)
         self._device = device
         self._stream = device.stream()
-        self.runtime = f"{library.name} {library.version} on {cuda.gpu(device.library)}"
+        self.runtime = (
+            f"{library.name} {library.version} on {cuda.gpu(device.library)}, waits: "
+            f"{device.waiting}"
+        )
 
     def prepare(self, inputs: Sequence[Arrays], outputs: Sequence[NDArray[np.float32]]) -> Runner:
         """Return a runner over these batches; each run copies in, launches, and copies out."""
