@@ -30,7 +30,7 @@ def test_interval_holds_the_truth_in_95_of_100_cases(design: Design) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("design", REQUIRED, ids=lambda design: design.name)
 def test_interval_holds_the_truth_in_93_to_97_of_100_cases(design: Design) -> None:
-    assert LOWEST <= coverage(design, 4000).coverage <= HIGHEST
+    assert LOWEST <= coverage(design, 4000 * design.times).coverage <= HIGHEST
 
 
 def test_committed_results_are_of_these_designs_and_keep_the_promise() -> None:

@@ -96,7 +96,7 @@ def block_counts(blocks: int) -> NDArray[np.float64]:
     return random.multinomial(blocks, [1 / blocks] * blocks, size=_DRAWS).astype(np.float64)
 
 
-def geometric_mean(values: Sequence[float]) -> Estimate:
+def geometric_mean(values: Sequence[float], *, resampled: bool = True) -> Estimate:
     """Return the geometric mean of positive values, one a block, with two intervals.
 
     The interval is Student's t of the logarithms. From ten values on there is the bootstrap's too,
@@ -105,6 +105,10 @@ def geometric_mean(values: Sequence[float]) -> Estimate:
     cases (Hesterberg, The American Statistician 69, 2015, 371-386: the expanded percentile).
 
     Of paired ratios this is the ratio of the pair, and the same whichever way round it is taken.
+
+    Args:
+        values: What to take the mean of.
+        resampled: Whether the bootstrap's interval is wanted, which takes most of the time.
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
     mean, count = float(logs.mean()), len(logs)
@@ -112,7 +116,7 @@ def geometric_mean(values: Sequence[float]) -> Estimate:
         return Estimate(math.exp(mean), None)
     half = float(t.ppf(1 - TAIL, count - 1) * logs.std(ddof=1) / math.sqrt(count))
     interval = Interval(math.exp(mean - half), math.exp(mean + half))
-    return Estimate(math.exp(mean), interval, bootstrap=_bootstrap(logs))
+    return Estimate(math.exp(mean), interval, bootstrap=_bootstrap(logs) if resampled else None)
 
 
 def _bootstrap(logs: NDArray[np.float64]) -> Interval | None:

@@ -39,5 +39,5 @@ def _is_precise(cell: Cell, fewest: int) -> bool:
         values = list(leading.by_repeat_j.values())
     else:
         values = [row.examples_per_s for row in cell.repeats.values()]
-    width = stats.half_width(stats.geometric_mean(values))
+    width = stats.half_width(stats.geometric_mean(values, resampled=False))
     return len(values) >= fewest and width is not None and width <= stats.NARROW
