@@ -24,15 +24,14 @@ from pathlib import Path
 import mlperf_loadgen as loadgen
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from jouleforge import convert, environment, garbage, runners, scenarios
 from jouleforge._core import CallableRunner, Runner, run_closed_loop, serve_queries
-from jouleforge.engine import TOKENIZER, Engine
+from jouleforge.engine import Engine
 from jouleforge.measurement import WorkloadSpec
 from jouleforge.recipe import Recipe
 from jouleforge.schedule import Schedule
-from jouleforge.workload import Workload, build_workload
+from jouleforge.workload import Workload, engine_workload
 
 RESULTS = Path(__file__).parent / "results" / "loadgen.json"
 LEVELS = (50, 90, 99)
@@ -254,15 +253,8 @@ def prepare(engine: Engine, workload: Workload, threads: int) -> Runner:
 
 def queries_of(engine: Engine, task: str, limit: int | None) -> Workload:
     """Return one query an example, in a seeded order."""
-    manifest = engine.manifest
     spec = WorkloadSpec(task=task, batch_size=1, padding="longest", limit=limit)
-    return build_workload(
-        spec,
-        tokenizer=Tokenizer.from_file(str(engine.path / TOKENIZER)),
-        inputs=[tensor.name for tensor in manifest.inputs],
-        max_length=manifest.max_length,
-        pad_id=manifest.pad_id,
-    )
+    return engine_workload(engine, spec)
 
 
 # What the table alone would hide.

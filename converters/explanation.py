@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
-from tokenizers import Tokenizer
 
 from jouleforge import variants
 from jouleforge.checkpoint import Checkpoint
@@ -16,12 +15,12 @@ from jouleforge.converters.export import export
 from jouleforge.converters.interpreter import Watch
 from jouleforge.converters.naming import region
 from jouleforge.converters.parity import Inputs
-from jouleforge.engine import PARITY, TOKENIZER, Engine
+from jouleforge.engine import PARITY, Engine
 from jouleforge.errors import InputError
 from jouleforge.measurement import WorkloadSpec
 from jouleforge.modeling import load_model
 from jouleforge.recipe import Recipe
-from jouleforge.workload import build_workload
+from jouleforge.workload import engine_workload
 
 # Relative error at which two computations of one precision are no longer the same.
 _TOLERANCES = {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.1, "int8": 0.25, "int8-dynamic": 0.25,
@@ -109,23 +108,16 @@ def explain(
     return locate(
         reference,
         lambda tensors: target.watch(engine.path, recipe, tensors),
-        _inputs(engine, names, task),
+        _inputs(engine, task),
         recipe,
     )
 
 
-def _inputs(engine: Engine, names: tuple[str, ...], task: str | None) -> Inputs:
+def _inputs(engine: Engine, task: str | None) -> Inputs:
     if task is None:
         return parity.load(engine.path / PARITY)[0][0]
     spec = WorkloadSpec(task=task, split="selection", padding="longest", limit=32)
-    workload = build_workload(
-        spec,
-        tokenizer=Tokenizer.from_file(str(engine.path / TOKENIZER)),
-        inputs=names,
-        max_length=engine.manifest.max_length,
-        pad_id=engine.manifest.pad_id,
-    )
-    return workload.batches[0].inputs
+    return engine_workload(engine, spec).batches[0].inputs
 
 
 def locate(

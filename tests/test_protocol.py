@@ -243,7 +243,7 @@ def test_multi_label_and_regression_heads_are_measured(
 
 def _answer_with(monkeypatch: pytest.MonkeyPatch, logits: np.ndarray) -> None:
     """Let a fake runtime give the logits of each row, found by its token ids."""
-    real = protocol.build_workload
+    real = protocol.engine_workload
     rows: list[np.ndarray] = []
 
     def remember(*args: object, **kwargs: object) -> object:
@@ -262,5 +262,5 @@ def _answer_with(monkeypatch: pytest.MonkeyPatch, logits: np.ndarray) -> None:
 
             return CallableRunner(step, len(outputs))
 
-    monkeypatch.setattr(protocol, "build_workload", remember)
+    monkeypatch.setattr(protocol, "engine_workload", remember)
     monkeypatch.setattr(runners, "load", lambda *_, **__: Known())

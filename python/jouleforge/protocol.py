@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from jouleforge import (
     energy,
@@ -23,7 +22,7 @@ from jouleforge import (
 )
 from jouleforge.caveats import Caveat
 from jouleforge.energy import EnergyReading
-from jouleforge.engine import TOKENIZER, Engine
+from jouleforge.engine import Engine
 from jouleforge.environment import Environment
 from jouleforge.errors import GateError, InputError
 from jouleforge.labels import LabelMap
@@ -39,7 +38,7 @@ from jouleforge.runners import Session
 from jouleforge.scenarios import Timed
 from jouleforge.schedule import Schedule
 from jouleforge.surroundings import Surroundings
-from jouleforge.workload import Workload, build_workload
+from jouleforge.workload import Workload, engine_workload
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +99,7 @@ def measure(
     schedule = schedule or Schedule()
     workload = scenarios.fitted(workload, schedule)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    built = _build_workload(engine, workload)
+    built = engine_workload(engine, workload)
     labels = scoring.match_head(engine, built)
     source = energy.open_source(
         energy_source, device=engine.manifest.recipe.device, calibration=calibration
@@ -132,17 +131,6 @@ def measure(
             *([window.thermal.note] if window.thermal and window.thermal.note else []),
         ],
         thermal=window.thermal,
-    )
-
-
-def _build_workload(engine: Engine, spec: WorkloadSpec) -> Workload:
-    manifest = engine.manifest
-    return build_workload(
-        spec,
-        tokenizer=Tokenizer.from_file(str(engine.path / TOKENIZER)),
-        inputs=[tensor.name for tensor in manifest.inputs],
-        max_length=manifest.max_length,
-        pad_id=manifest.pad_id,
     )
 
 

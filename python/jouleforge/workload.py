@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from jouleforge.buckets import choose_buckets
+from jouleforge.engine import TOKENIZER, Engine
 from jouleforge.errors import InputError
 from jouleforge.measurement import WorkloadFacts, WorkloadSpec
 from jouleforge.task import Examples, Task
@@ -150,6 +151,22 @@ def build_workload(
         )
     rows = tokenize_rows(spec, tokenizer=tokenizer, limit=limit)
     return batch_rows(rows, spec.padding, inputs=inputs, pad_id=pad_id)
+
+
+def engine_workload(engine: Engine, spec: WorkloadSpec) -> Workload:
+    """Return the batches of a task's split as an engine takes them, by its own tokenizer.
+
+    Raises:
+        InputError: The task, its data or the padding policy cannot be used.
+    """
+    manifest = engine.manifest
+    return build_workload(
+        spec,
+        tokenizer=Tokenizer.from_file(str(engine.path / TOKENIZER)),
+        inputs=[tensor.name for tensor in manifest.inputs],
+        max_length=manifest.max_length,
+        pad_id=manifest.pad_id,
+    )
 
 
 def tokenize_rows(spec: WorkloadSpec, *, tokenizer: Tokenizer, limit: int) -> TokenizedRows:
